@@ -1,0 +1,1 @@
+"""airgap-bundle: from manifests and registries to one signed file."""

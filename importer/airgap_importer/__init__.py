@@ -1,0 +1,1 @@
+"""airgap-import: from one signed file into a private registry and a rewritten overlay."""

@@ -1,0 +1,1 @@
+"""What bundle-spec.md says, as types; no I/O."""

@@ -1,0 +1,397 @@
+"""The error tree: grouped by what the reader does next, the exit code on the class.
+
+The class name is part of the interface: it is what is printed after ``error:`` and what scripts
+match. The groups follow the exit codes of the documentation (docs/exit-codes.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class AirgapError(Exception):
+    """A failure with a name, a place, what was and was not changed, and the next step.
+
+    ``what`` is one sentence without a full stop; ``where`` a file, object, reference or host;
+    ``details`` further lines (one failure each) when several were found together. ``changed`` and
+    ``next_step`` may be filled in by a caller that knows more, through :meth:`explain`.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        changed: str = "",
+        next_step: str = "",
+        details: Sequence[str] = (),
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.changed = changed
+        self.next_step = next_step
+        self.details = tuple(details)
+
+    @property
+    def name(self) -> str:
+        """The stable name of this failure, for people and for scripts."""
+        return type(self).__name__
+
+    def explain(self, *, changed: str = "", next_step: str = "") -> None:
+        """Fill in what the raiser could not know; what is already said stays."""
+        self.changed = self.changed or changed
+        self.next_step = self.next_step or next_step
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        return f"{self.what}{place}"
+
+
+class InternalError(AirgapError):
+    """A fault of this program."""
+
+
+# 2: usage, configuration, key files -------------------------------------------------------------
+
+
+class UsageError(AirgapError):
+    """The command line or a file it names asks for something impossible."""
+
+    exit_code = 2
+
+
+class NoTrustConfigured(UsageError):
+    """Neither a key nor a policy says whom to trust."""
+
+
+class KeyFileInvalid(UsageError):
+    """A key file cannot be used."""
+
+
+class ManifestSourceInvalid(UsageError):
+    """A manifest given by the user cannot be read as Kubernetes reads it."""
+
+
+class CredentialsInvalid(UsageError):
+    """A credentials file cannot be read."""
+
+
+# 10: bundle format: copy the bundle again -------------------------------------------------------
+
+
+class BundleFormatError(AirgapError):
+    """The file is not a well-formed bundle."""
+
+    exit_code = 10
+
+
+class NotABundle(BundleFormatError):
+    """The file does not begin like a bundle."""
+
+
+class BundleTruncated(BundleFormatError):
+    """The file ends before the bundle does."""
+
+
+class BundleCorrupt(BundleFormatError):
+    """The container (zstd frames, seek table) is damaged."""
+
+
+class TrailingData(BundleFormatError):
+    """There is something after the end of the bundle."""
+
+
+class MemberUnexpected(BundleFormatError):
+    """A member that the signed statement does not list."""
+
+
+class MemberMismatch(BundleFormatError):
+    """A member's header differs from the one the signed statement implies."""
+
+
+class BadPadding(BundleFormatError):
+    """The padding after a member, or the end of the archive, is not zero bytes."""
+
+
+class EnvelopeInvalid(BundleFormatError):
+    """The signature envelope cannot be read."""
+
+
+# 11: signature ----------------------------------------------------------------------------------
+
+
+class SignatureError(AirgapError):
+    """The bundle is not signed the way this site trusts."""
+
+    exit_code = 11
+
+
+class SignatureMissing(SignatureError):
+    """No signature at all."""
+
+
+class SignatureInvalid(SignatureError):
+    """A trusted key's signature does not fit the content."""
+
+
+class KeyUntrusted(SignatureError):
+    """Signed, but by no key that is trusted here."""
+
+
+class PayloadTypeUnsupported(SignatureError):
+    """What is signed is not an in-toto statement."""
+
+
+class PredicateTypeUnsupported(SignatureError):
+    """What is signed is a statement, but not about a bundle."""
+
+
+class StatementInvalid(SignatureError):
+    """The signed statement does not follow the bundle specification."""
+
+
+# 13: integrity: copy the bundle again -----------------------------------------------------------
+
+
+class IntegrityError(AirgapError):
+    """Bytes are not those that were promised."""
+
+    exit_code = 13
+
+
+class DigestMismatch(IntegrityError):
+    """Content does not have its digest."""
+
+
+class SizeMismatch(IntegrityError):
+    """Content does not have its size."""
+
+
+# 14: hostile, over a limit, or not representable ------------------------------------------------
+
+
+class ContentRefused(AirgapError):
+    """Content that is never accepted, whoever signed it."""
+
+    exit_code = 14
+
+
+class LimitExceeded(ContentRefused):
+    """A count or size is over the limit of the specification."""
+
+
+class WindowTooLarge(ContentRefused):
+    """A zstd frame asks for more memory than the specification allows."""
+
+
+class ForeignLayer(ContentRefused):
+    """A layer that lives outside registries and could not be had from one."""
+
+
+class DigestUnsupported(ContentRefused):
+    """A digest that is malformed or of an unknown algorithm."""
+
+
+class MediaTypeUnsupported(ContentRefused):
+    """A manifest of a kind this tool does not carry."""
+
+
+class AmbiguousManifest(ContentRefused):
+    """A manifest that different readers could understand differently."""
+
+
+class DuplicateJSONKey(ContentRefused):
+    """A JSON object names the same key twice."""
+
+
+class DocumentInvalid(ContentRefused):
+    """A JSON document lacks a field or has one of the wrong type."""
+
+
+class DescriptorUnresolved(ContentRefused):
+    """A manifest refers to content that the bundle does not hold."""
+
+
+class ImageReferenceInvalid(ContentRefused):
+    """Text that is no image reference stands where one must."""
+
+
+class TargetCollision(ContentRefused):
+    """Two different images would get the same name in the target registry."""
+
+
+class UnrewrittenImage(ContentRefused):
+    """After rewriting, an image field does not point at verified content in the target."""
+
+
+class OverlayRefused(ContentRefused):
+    """kustomize refuses the application's objects as they are."""
+
+
+class YamlTooDeep(ContentRefused):
+    """YAML nested deeper than the limit."""
+
+
+class YamlAliasLimit(ContentRefused):
+    """YAML aliases or merge keys that would grow beyond the limit."""
+
+
+class YamlDuplicateKey(ContentRefused):
+    """A YAML mapping names the same key twice."""
+
+
+class UndecidedImages(ContentRefused):
+    """--strict: image-like text was found that nobody has judged."""
+
+
+# 20-25: registries ------------------------------------------------------------------------------
+
+
+class RegistryError(AirgapError):
+    """A registry could not be used."""
+
+    exit_code = 20
+
+
+class RegistryUnavailable(RegistryError):
+    """No usable answer within the retry budget."""
+
+
+class RegistryTimeout(RegistryError):
+    """The registry stopped answering."""
+
+
+class RateLimited(RegistryError):
+    """The registry asks to come back later than we are prepared to wait."""
+
+
+class RegistryAuthError(RegistryError):
+    """The registry does not let this identity do this."""
+
+    exit_code = 21
+
+
+class AuthFailed(RegistryAuthError):
+    """The credentials are wrong, missing or could not be fetched."""
+
+
+class Denied(RegistryAuthError):
+    """The credentials are right but lack a permission."""
+
+
+class RegistryRejected(RegistryError):
+    """The registry understood and refused; trying again will not help."""
+
+    exit_code = 22
+
+
+class TagConflict(RegistryError):
+    """A tag exists in the target and names something else."""
+
+    exit_code = 23
+
+
+class RegistryIntegrityError(RegistryError):
+    """The registry holds or returns other bytes than were pushed."""
+
+    exit_code = 24
+
+
+class RegistryBlobCorrupt(RegistryIntegrityError):
+    """The registry reports a blob with another size than it was pushed with."""
+
+
+class RegistryIntegrity(RegistryIntegrityError):
+    """What is read back is not what was pushed."""
+
+
+class RegistryUnsafe(RegistryError):
+    """Going on would send secrets or content where they do not belong."""
+
+    exit_code = 25
+
+
+class UnsafeUploadLocation(RegistryUnsafe):
+    """The registry sends the upload to another origin."""
+
+
+class UnsafeRedirect(RegistryUnsafe):
+    """A redirect that must not be followed."""
+
+
+class UnsafeTokenRealm(RegistryUnsafe):
+    """The registry asks to show the credentials to another host."""
+
+
+class TLSVerifyFailed(RegistryUnsafe):
+    """The registry's certificate could not be verified."""
+
+
+class PlainHttpRefused(RegistryUnsafe):
+    """The registry speaks plain http and nobody allowed that."""
+
+
+# 30-32: local files, locks, state ---------------------------------------------------------------
+
+
+class LocalError(AirgapError):
+    """The local machine is in the way."""
+
+    exit_code = 30
+
+
+class DiskFull(LocalError):
+    """No space left."""
+
+
+class MediaReadError(LocalError):
+    """The medium could not be read."""
+
+
+class OutputNotWritable(LocalError):
+    """An output file cannot be written."""
+
+
+class OverlayNotWritable(LocalError):
+    """The overlay directory cannot be written."""
+
+
+class OverlayNotOurs(LocalError):
+    """The output directory holds something this tool did not make."""
+
+
+class Locked(LocalError):
+    """Another run is at work on the same place."""
+
+    exit_code = 31
+
+
+# 40: the sources of create ----------------------------------------------------------------------
+
+
+class SourceError(AirgapError):
+    """An image could not be had from where it should come from."""
+
+    exit_code = 40
+
+
+class UpstreamUnavailable(SourceError):
+    """A source registry could not be reached."""
+
+
+class UpstreamDigestMismatch(SourceError):
+    """A source registry returned other bytes than the digest asks for."""
+
+
+class UpstreamNotFound(SourceError):
+    """An image, or a platform of it, does not exist where it should come from."""
+
+
+class Interrupted(AirgapError):
+    """Stopped by a signal."""
+
+    exit_code = 130

@@ -1,0 +1,1 @@
+"""Kubernetes documents and where images stand in them; no I/O."""

@@ -1,0 +1,1 @@
+"""The vocabulary of OCI as frozen values; no I/O."""

@@ -1,0 +1,155 @@
+"""Typed reads of decoded JSON whose errors say where: ``manifests[2].platform.os``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import NoReturn, TypeVar, cast
+
+from airgap_shared.errors import AirgapError, DocumentInvalid, DuplicateJSONKey
+from airgap_shared.oci.digest import Digest
+
+MAX_DEPTH = 64
+_T = TypeVar("_T")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+
+def parse_json(raw: bytes, where: str, error: type[AirgapError] = DocumentInvalid) -> object:
+    """Decode JSON strictly: UTF-8, no duplicate keys, no NaN or Infinity, depth at most 64.
+
+    Raises:
+        DuplicateJSONKey: an object names a key twice.
+        error: anything else that is not such a document.
+
+    """
+
+    def refuse_constant(text: str) -> NoReturn:
+        raise error(f"{text} is not JSON", where=where)
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            raise DuplicateJSONKey(f"the key {twice[:100]!r} stands twice", where=where)
+        return result
+
+    try:
+        _check_depth(raw, where, error)
+        return cast(
+            object,
+            json.loads(
+                raw.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse_constant
+            ),
+        )
+    except (ValueError, RecursionError) as problem:
+        raise error(f"not a JSON document: {str(problem)[:200]}", where=where) from problem
+
+
+def _check_depth(raw: bytes, where: str, error: type[AirgapError]) -> None:
+    """Bound the nesting before the decoder recurses."""
+    brackets = _BRACKET.findall(_STRING.sub(b"", raw))
+    deepest = max(accumulate(1 if mark in b"[{" else -1 for mark in brackets), default=0)
+    if deepest > MAX_DEPTH:
+        raise error(f"nested deeper than {MAX_DEPTH}", where=where)
+
+
+class Fields:
+    """One JSON object, its place in the document, and the error to raise for it."""
+
+    __slots__ = ("_error", "_value", "place")
+
+    def __init__(
+        self, value: object, place: str, error: type[AirgapError] = DocumentInvalid
+    ) -> None:
+        self.place = place
+        self._error = error
+        if not isinstance(value, Mapping):
+            self.refuse("expected an object")
+        self._value = cast(Mapping[str, object], value)
+
+    def refuse(self, what: str, key: str = "") -> NoReturn:
+        """Raise this document's error at ``key``."""
+        raise self._error(what, where=self._at(key))
+
+    def __contains__(self, key: str) -> bool:
+        return self._value.get(key) is not None
+
+    @property
+    def mapping(self) -> Mapping[str, object]:
+        """The object as it was decoded."""
+        return self._value
+
+    def text(self, key: str) -> str:
+        """A string that must be there."""
+        return self._typed(key, str, "a string")
+
+    def optional_text(self, key: str) -> str | None:
+        """A string, or nothing (null counts as nothing)."""
+        return self.text(key) if key in self else None
+
+    def count(self, key: str) -> int:
+        """A whole number from 0 to 2**63 - 1 that must be there; true and 1.0 are none."""
+        value = self._typed(key, int, "a whole number")
+        if not 0 <= value < 2**63:
+            self.refuse("expected a number from 0 to 2^63-1", key)
+        return value
+
+    def digest(self, key: str) -> Digest:
+        """A digest that must be there."""
+        return Digest.parse(self.text(key), self._at(key))
+
+    def object(self, key: str) -> Fields:
+        """An object that must be there."""
+        return Fields(self._value.get(key), self._at(key), self._error)
+
+    def optional_object(self, key: str) -> Fields | None:
+        """An object, or nothing."""
+        return self.object(key) if key in self else None
+
+    def objects(self, key: str) -> tuple[Fields, ...]:
+        """A list of objects that must be there; it may be empty."""
+        items = self._list(key)
+        return tuple(
+            Fields(item, f"{self._at(key)}[{number}]", self._error)
+            for number, item in enumerate(items)
+        )
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of strings; absent counts as empty."""
+        if key not in self:
+            return ()
+        items = self._list(key)
+        for number, item in enumerate(items):
+            if not isinstance(item, str):
+                self.refuse("expected a string", f"{key}[{number}]")
+        return tuple(cast(Sequence[str], items))
+
+    def text_map(self, key: str) -> Mapping[str, str]:
+        """An object whose values are strings; absent counts as empty."""
+        if key not in self:
+            return {}
+        value = self._typed(key, dict, "an object")
+        for name, item in value.items():
+            if not isinstance(item, str):
+                self.refuse("expected a string", f"{key}.{name}")
+        return cast(Mapping[str, str], value)
+
+    def _list(self, key: str) -> Sequence[object]:
+        return self._typed(key, list, "a list")
+
+    def _typed(self, key: str, kind: type[_T], name: str) -> _T:
+        value = self._value.get(key)
+        if value is None:
+            self.refuse(f"expected {name}, found nothing", key)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            self.refuse(f"expected {name}", key)
+        return value
+
+    def _at(self, key: str) -> str:
+        if not key:
+            return self.place
+        return f"{self.place}.{key}" if self.place else key

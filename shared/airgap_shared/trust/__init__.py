@@ -1,0 +1,1 @@
+"""Signatures over bytes and the keys behind them; no I/O."""
