@@ -47,7 +47,7 @@ class Descriptor:
 
 
 def _platform(fields: Fields) -> Platform | None:
-    platform = fields.optional_object("platform")
+    platform = fields.optional_record("platform")
     if platform is None:
         return None
     return Platform(

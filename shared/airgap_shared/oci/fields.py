@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import NoReturn, TypeVar, cast
@@ -32,8 +33,7 @@ def parse_json(raw: bytes, where: str, error: type[AirgapError] = DocumentInvali
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         result = dict(pairs)
         if len(result) != len(pairs):
-            seen: set[str] = set()
-            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
             raise DuplicateJSONKey(f"the key {twice[:100]!r} stands twice", where=where)
         return result
 
@@ -102,15 +102,15 @@ class Fields:
         """A digest that must be there."""
         return Digest.parse(self.text(key), self._at(key))
 
-    def object(self, key: str) -> Fields:
+    def record(self, key: str) -> Fields:
         """An object that must be there."""
         return Fields(self._value.get(key), self._at(key), self._error)
 
-    def optional_object(self, key: str) -> Fields | None:
+    def optional_record(self, key: str) -> Fields | None:
         """An object, or nothing."""
-        return self.object(key) if key in self else None
+        return self.record(key) if key in self else None
 
-    def objects(self, key: str) -> tuple[Fields, ...]:
+    def records(self, key: str) -> tuple[Fields, ...]:
         """A list of objects that must be there; it may be empty."""
         items = self._list(key)
         return tuple(

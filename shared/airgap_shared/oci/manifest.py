@@ -130,7 +130,7 @@ def _parse_image(raw: bytes, kind: str, fields: Fields) -> Manifest:
     if "manifests" in fields:
         raise AmbiguousManifest("an image manifest with a list of manifests", where=fields.place)
     layers = tuple(Descriptor.from_fields(layer) for layer in _bounded(fields, "layers"))
-    config = Descriptor.from_fields(fields.object("config"))
+    config = Descriptor.from_fields(fields.record("config"))
     return Manifest(raw, kind, Digest.of(raw), config, layers, fields.text_map("annotations"))
 
 
@@ -142,7 +142,7 @@ def _parse_index(raw: bytes, kind: str, fields: Fields) -> Index:
 
 
 def _bounded(fields: Fields, key: str) -> tuple[Fields, ...]:
-    entries = fields.objects(key)
+    entries = fields.records(key)
     if len(entries) > DESCRIPTOR_LIMIT:
         raise LimitExceeded(
             f"{len(entries)} descriptors, over {DESCRIPTOR_LIMIT}", where=f"{fields.place}.{key}"
