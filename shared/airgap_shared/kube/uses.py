@@ -1,0 +1,63 @@
+"""One use of an image: the text, where it stands, which rule found it, what was decided."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+
+from airgap_shared.kube.objects import KubeObject
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPath:
+    """The way from an object's root to a value: keys and list positions."""
+
+    parts: tuple[str | int, ...]
+
+    @property
+    def json_pointer(self) -> str:
+        """The path as RFC 6901 writes it."""
+        return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in self.parts)
+
+    def __str__(self) -> str:
+        text = ""
+        for part in self.parts:
+            if isinstance(part, int):
+                text += f"[{part}]"
+            elif _PLAIN_KEY.fullmatch(part):
+                text += f".{part}"
+            else:
+                text += f"[{part!r}]"
+        return text.removeprefix(".")
+
+
+class Verdict(enum.StrEnum):
+    """What was decided about an image-like text."""
+
+    IMAGE = "image"
+    UNDECIDED = "undecided"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUse:
+    """An image-like text at one place of one object.
+
+    ``text`` is the reference as it was found. ``rule`` names the rule that found it and
+    ``reason`` says in words why the verdict is what it is.
+    """
+
+    text: str
+    object: KubeObject
+    path: FieldPath
+    rule: str
+    verdict: Verdict
+    reason: str
+
+    @property
+    def place(self) -> str:
+        """File, object and path, as messages and reports show it."""
+        return f"{self.object}#{self.path}"
