@@ -1,0 +1,159 @@
+"""zstd frames as the bundle uses them: stored frames, frame headers, the seek table.
+
+Source: RFC 8878 (frames and blocks) and the zstd seekable format 0.1.0 (seek table).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from airgap_shared.errors import BundleCorrupt, LimitExceeded, NotABundle, WindowTooLarge
+
+MAGIC = b"\x28\xb5\x2f\xfd"
+BLOCK_LIMIT = 128 * 1024
+#: The seekable format's reference reader takes no frame with more content.
+FRAME_LIMIT = 1 << 30
+WINDOW_LIMIT = 1 << 27
+HEADER_LIMIT = 18
+BLOCK_HEADER = 3
+CHECKSUM = 4
+
+#: 8-byte content size, not single-segment, no checksum, no dictionary; window 128 KiB. Single
+#: segment would make the window as large as the content, which ``zstd -d`` refuses over 128 MiB.
+_STORED_DESCRIPTOR = b"\xc0\x38"
+
+_SKIPPABLE = 0x184D2A5E
+_SEEKABLE = 0x8F92EAB1
+_ENTRY = struct.Struct("<II")
+_TABLE_HEADER = struct.Struct("<II")
+_FOOTER = struct.Struct("<IBI")
+FOOTER_SIZE = _FOOTER.size
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The length of a frame in the file and of its content."""
+
+    compressed: int
+    content: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHeader:
+    """What a frame says of itself; ``content`` is None when it does not say."""
+
+    size: int
+    window: int
+    content: int | None
+    checksum: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHeader:
+    """The kind of a block and how many bytes of it follow in the file."""
+
+    last: bool
+    size: int
+
+
+def compose_stored_header(content: int) -> bytes:
+    """The 14 bytes that begin a frame of raw blocks."""
+    return MAGIC + _STORED_DESCRIPTOR + content.to_bytes(8, "little")
+
+
+def compose_block_header(size: int, last: bool) -> bytes:
+    """The 3 bytes before a raw block of ``size`` bytes."""
+    return (size << 3 | last).to_bytes(BLOCK_HEADER, "little")
+
+
+def compose_stored_frame(content: bytes) -> bytes:
+    """A whole frame that stores up to 128 KiB as they are."""
+    return compose_stored_header(len(content)) + compose_block_header(len(content), True) + content
+
+
+def parse_frame_header(data: bytes) -> FrameHeader:
+    """Read a frame header from the up to 18 bytes that may hold it (RFC 8878, 3.1.1.1).
+
+    Raises:
+        NotABundle: no zstd frame begins here.
+        BundleCorrupt: reserved bits, a dictionary, or too few bytes.
+        WindowTooLarge: reading it would need more than 128 MiB.
+        LimitExceeded: it claims more than 1 GiB of content.
+
+    """
+    if data[:4] != MAGIC:
+        raise NotABundle("no zstd frame where one must begin")
+    descriptor = data[4]
+    single = bool(descriptor & 0x20)
+    if descriptor & 0x08 or descriptor & 0x03:
+        raise BundleCorrupt("a zstd frame with a dictionary or reserved bits")
+    position = 5
+    window = 0
+    if not single:
+        exponent, mantissa = data[position] >> 3, data[position] & 7
+        window = (1 << (10 + exponent)) // 8 * (8 + mantissa)
+        position += 1
+    width = (int(single), 2, 4, 8)[descriptor >> 6]
+    if position + width > len(data):
+        raise BundleCorrupt("a zstd frame header is cut short")
+    content = int.from_bytes(data[position : position + width], "little") if width else None
+    if content is not None and width == 2:
+        content += 256
+    if content is not None and content > FRAME_LIMIT:
+        raise LimitExceeded(f"a zstd frame of {content} bytes, over {FRAME_LIMIT}")
+    window = max(window, content or 0) if single else window
+    if window > WINDOW_LIMIT:
+        raise WindowTooLarge(f"a zstd frame needs a window of {window} bytes, over {WINDOW_LIMIT}")
+    return FrameHeader(position + width, window, content, bool(descriptor & 0x04))
+
+
+def parse_block_header(data: bytes) -> BlockHeader:
+    """Read a block header (RFC 8878, 3.1.1.2).
+
+    Raises:
+        BundleCorrupt: the reserved kind, or more than 128 KiB.
+
+    """
+    value = int.from_bytes(data, "little")
+    kind, size = value >> 1 & 3, value >> 3
+    if kind == 3 or size > BLOCK_LIMIT:
+        raise BundleCorrupt("a zstd block that no encoder writes")
+    return BlockHeader(bool(value & 1), 1 if kind == 1 else size)
+
+
+def compose_seek_table(frames: list[Frame]) -> bytes:
+    """The skippable frame that ends the file: the lengths of all frames before it."""
+    entries = b"".join(_ENTRY.pack(frame.compressed, frame.content) for frame in frames)
+    footer = _FOOTER.pack(len(frames), 0, _SEEKABLE)
+    return _TABLE_HEADER.pack(_SKIPPABLE, len(entries) + len(footer)) + entries + footer
+
+
+def seek_table_size(footer: bytes) -> int:
+    """The length of the whole seek table, from its last 9 bytes.
+
+    Raises:
+        BundleCorrupt: there is no seek table without checksums.
+
+    """
+    count: int
+    count, descriptor, magic = _FOOTER.unpack(footer)
+    if magic != _SEEKABLE or descriptor != 0:
+        raise BundleCorrupt("the file does not end with a seek table")
+    return _TABLE_HEADER.size + count * _ENTRY.size + _FOOTER.size
+
+
+def parse_seek_table(raw: bytes) -> tuple[Frame, ...]:
+    """Read a whole seek table.
+
+    Raises:
+        BundleCorrupt: it is not byte for byte what a writer composes for its own entries.
+
+    """
+    body = raw[_TABLE_HEADER.size : -_FOOTER.size]
+    if len(raw) < _TABLE_HEADER.size + _FOOTER.size or len(body) % _ENTRY.size:
+        raise BundleCorrupt("the seek table is cut short")
+    frames = [Frame(compressed, content) for compressed, content in _ENTRY.iter_unpack(body)]
+    if raw != compose_seek_table(frames):
+        raise BundleCorrupt("the seek table is damaged")
+    return tuple(frames)

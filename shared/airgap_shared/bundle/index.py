@@ -1,0 +1,56 @@
+"""index.json: the images under the names the application calls them by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from airgap_shared.bundle import names
+from airgap_shared.bundle.statement import BundledImage
+from airgap_shared.errors import MemberMismatch
+from airgap_shared.oci import mediatype
+from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.fields import Fields, parse_json
+
+
+def compose_index(images: Sequence[BundledImage], sizes: Mapping[Digest, int]) -> bytes:
+    """The image layout's index: one descriptor for each spelling of each image."""
+    manifests = [
+        {
+            "mediaType": image.media_type,
+            "digest": str(image.root),
+            "size": sizes[image.root],
+            "annotations": {
+                names.REF_NAME: literal,
+                names.CONTAINERD_NAME: image.source.canonical,
+            },
+        }
+        for image in images
+        for literal in image.literals
+    ]
+    document = {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": manifests}
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def check_index(raw: bytes, images: Sequence[BundledImage], sizes: Mapping[Digest, int]) -> None:
+    """Raise :class:`MemberMismatch` unless index.json names exactly the statement's images.
+
+    What other tools read from the unpacked layout is then what was verified here.
+    """
+    fields = Fields(parse_json(raw, names.INDEX), names.INDEX)
+    found = {
+        (
+            entry.text("mediaType"),
+            entry.digest("digest"),
+            entry.count("size"),
+            entry.text_map("annotations").get(names.REF_NAME),
+        )
+        for entry in fields.records("manifests")
+    }
+    wanted = {
+        (image.media_type, image.root, sizes[image.root], literal)
+        for image in images
+        for literal in image.literals
+    }
+    if found != wanted:
+        raise MemberMismatch("it does not list the statement's images", where=names.INDEX)

@@ -1,0 +1,68 @@
+"""The names and limits of bundle-spec.md."""
+
+from __future__ import annotations
+
+import re
+
+from airgap_shared.oci.digest import Digest
+
+FORMAT = 1
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://airgap-bundle.dev/attestation/bundle/v1"
+
+ENVELOPE = "airgap-bundle.dsse.json"
+LAYOUT = "oci-layout"
+INDEX = "index.json"
+APPLICATION = "application/upstream/"
+INVENTORY = "application/inventory.json"
+LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
+
+#: Annotations of index.json's descriptors (image-spec, annotations.md; containerd).
+REF_NAME = "org.opencontainers.image.ref.name"
+CONTAINERD_NAME = "io.containerd.image.name"
+
+MEMBER_LIMIT = 100_000
+#: Everything a reader keeps in memory: the index, the manifests and the application's files.
+METADATA_LIMIT = 256 * 1024 * 1024
+APPLICATION_FILE_LIMIT = 16 * 1024 * 1024
+NESTING_LIMIT = 8
+
+_BLOB = re.compile(r"blobs/(sha256/[0-9a-f]{64}|sha512/[0-9a-f]{128})")
+_COMPONENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+_DEPTH = 16
+_APP = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
+
+
+def blob_path(digest: Digest) -> str:
+    """The member that holds content with this digest."""
+    return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+def is_blob_path(path: str) -> bool:
+    """Whether this is the path of a blob member."""
+    return _BLOB.fullmatch(path) is not None
+
+
+def is_safe_path(path: str) -> bool:
+    """Whether a relative path can be written anywhere without surprise.
+
+    At most 16 components of 1–100 letters, digits, ``.``, ``_`` and ``-``, none beginning or
+    ending with a dot or naming a device of Windows.
+    """
+    components = path.split("/")
+    return len(components) <= _DEPTH and all(
+        _COMPONENT.fullmatch(part) and not part.endswith(".") and not _DEVICES.fullmatch(part)
+        for part in components
+    )
+
+
+def is_application_name(text: str) -> bool:
+    """Whether this can name an application: a DNS label (RFC 1123)."""
+    return _APP.fullmatch(text) is not None
+
+
+def is_label(text: str) -> bool:
+    """Whether this can be a version or channel: 1–128 printable ASCII characters."""
+    return _LABEL.fullmatch(text) is not None

@@ -1,0 +1,98 @@
+"""The one tar header that a member can have: POSIX, every field fixed but name and size."""
+
+from __future__ import annotations
+
+import re
+
+from airgap_shared.errors import MemberMismatch, NotABundle
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+#: 1980-01-01: the earliest time that no archive tool warns about.
+_MTIME = 315_532_800
+_NAME_LENGTH = 100
+_OCTAL_LIMIT = 8**11
+
+
+def compose_header(name: str, size: int) -> bytes:
+    """Everything before a member's content: 512 bytes, or 1,536 for a long name.
+
+    The header is ustar. A name over 100 characters that no ``/`` splits (a sha512 blob) is given
+    in a pax extended header before it; sizes from 8 GiB are written in base 256. GNU tar, bsdtar,
+    Go and Python read both.
+    """
+    if len(name) <= _NAME_LENGTH:
+        return _ustar(name, size, b"0")
+    record = _pax_record("path", name)
+    extended = _ustar("pax-header", len(record), b"x") + record + bytes(padding_of(len(record)))
+    return extended + _ustar(name[:_NAME_LENGTH], size, b"0")
+
+
+def header_size(name: str) -> int:
+    """The length of :func:`compose_header`'s answer."""
+    return BLOCK if len(name) <= _NAME_LENGTH else 3 * BLOCK
+
+
+def padding_of(size: int) -> int:
+    """How many zero bytes follow content of this size."""
+    return -size % BLOCK
+
+
+def segment_size(name: str, size: int) -> int:
+    """Header, content and padding together."""
+    return header_size(name) + size + padding_of(size)
+
+
+def check_header(found: bytes, name: str, size: int) -> None:
+    """Raise :class:`MemberMismatch` unless ``found`` is exactly the header expected here."""
+    if found != compose_header(name, size):
+        raise MemberMismatch(
+            f"the archive's header is not the one the signed statement implies for {name!r}",
+            where=name,
+        )
+
+
+def claimed_size(found: bytes, name: str, limit: int) -> int:
+    """The size in the header of the first member, whose name alone is known beforehand.
+
+    Raises:
+        NotABundle: it is not that member's header, or claims more than ``limit`` bytes.
+
+    """
+    text = found[124:135]
+    if re.fullmatch(rb"[0-7]{11}", text):
+        size = int(text, 8)
+        if size <= limit and found == compose_header(name, size):
+            return size
+    raise NotABundle(f"the archive does not begin with {name}")
+
+
+def _ustar(name: str, size: int, kind: bytes) -> bytes:
+    size_field = b"%011o\0" % size if size < _OCTAL_LIMIT else _base256(size)
+    fields = [
+        name.encode("ascii").ljust(_NAME_LENGTH, b"\0"),
+        b"0000644\00000000\00000000\0",
+        size_field,
+        b"%011o\0" % _MTIME,
+        b" " * 8,
+        kind,
+        b"\0" * 100,
+        b"ustar\000",
+        b"\0" * 64,
+        b"0000000\00000000\0",
+        b"\0" * 167,
+    ]
+    header = b"".join(fields)
+    return header[:148] + b"%06o\0 " % sum(header) + header[156:]
+
+
+def _pax_record(key: str, value: str) -> bytes:
+    """``LENGTH key=value`` and a newline, the length counting itself (POSIX pax)."""
+    body = f" {key}={value}\n"
+    length = len(body) + len(str(len(body)))
+    length = len(body) + len(str(length))
+    return f"{length}{body}".encode("ascii")
+
+
+def _base256(size: int) -> bytes:
+    return (size | 1 << 95).to_bytes(12, "big")

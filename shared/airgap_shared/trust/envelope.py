@@ -1,0 +1,102 @@
+"""The DSSE envelope: a payload, its type, and signatures over both (DSSE v1.0.2)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from airgap_shared.errors import EnvelopeInvalid, LimitExceeded
+from airgap_shared.oci.fields import Fields, parse_json
+from airgap_shared.trust.keys import Signer
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+ENVELOPE_LIMIT = 16 * 1024 * 1024
+SIGNATURE_LIMIT = 16
+_WHERE = "signature envelope"
+_SIGNATURE_BYTES_LIMIT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One signature; ``key_id`` is a hint that nothing is decided by."""
+
+    key_id: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What was signed, as bytes, and the signatures; nothing in it is trusted yet."""
+
+    payload_type: str
+    payload: bytes
+    signatures: tuple[Signature, ...]
+
+    @property
+    def signed_bytes(self) -> bytes:
+        """The pre-authentication encoding: what the signatures are over."""
+        return pre_authentication_encoding(self.payload_type, self.payload)
+
+    def to_json(self) -> bytes:
+        """The envelope as it is stored: sorted keys, no white space."""
+        document = {
+            "payload": base64.b64encode(self.payload).decode(),
+            "payloadType": self.payload_type,
+            "signatures": [
+                {"keyid": signature.key_id, "sig": base64.b64encode(signature.value).decode()}
+                for signature in self.signatures
+            ],
+        }
+        return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
+    """PAE of the DSSE protocol: lengths in bytes, so that nothing can be moved across."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def seal(payload: bytes, signers: Iterable[Signer]) -> Envelope:
+    """Sign a payload."""
+    message = pre_authentication_encoding(PAYLOAD_TYPE, payload)
+    return Envelope(
+        PAYLOAD_TYPE,
+        payload,
+        tuple(Signature(signer.public_key.key_id, signer.sign(message)) for signer in signers),
+    )
+
+
+def parse_envelope(raw: bytes) -> Envelope:
+    """Read an envelope strictly; extra fields are ignored as DSSE asks.
+
+    Raises:
+        EnvelopeInvalid: not an envelope.
+        DuplicateJSONKey: a key stands twice.
+        LimitExceeded: more than 16 MiB or 16 signatures.
+
+    """
+    if len(raw) > ENVELOPE_LIMIT:
+        raise LimitExceeded(f"an envelope of {len(raw)} bytes, over {ENVELOPE_LIMIT}", where=_WHERE)
+    fields = Fields(parse_json(raw, _WHERE, EnvelopeInvalid), _WHERE, EnvelopeInvalid)
+    entries = fields.records("signatures")
+    if len(entries) > SIGNATURE_LIMIT:
+        raise LimitExceeded(f"{len(entries)} signatures, over {SIGNATURE_LIMIT}", where=_WHERE)
+    signatures = tuple(
+        Signature(entry.optional_text("keyid") or "", _decode(entry, "sig")) for entry in entries
+    )
+    if any(len(signature.value) > _SIGNATURE_BYTES_LIMIT for signature in signatures):
+        raise LimitExceeded(f"a signature over {_SIGNATURE_BYTES_LIMIT} bytes", where=_WHERE)
+    return Envelope(fields.text("payloadType"), _decode(fields, "payload"), signatures)
+
+
+def _decode(fields: Fields, key: str) -> bytes:
+    """Base64, standard or URL-safe (the protocol requires both to be accepted), padded."""
+    text = fields.text(key)
+    urlsafe = "-" in text or "_" in text
+    try:
+        return base64.b64decode(text, altchars=b"-_" if urlsafe else None, validate=True)
+    except (ValueError, binascii.Error):
+        fields.refuse("not base64", key)
