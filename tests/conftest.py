@@ -1,0 +1,89 @@
+"""Fixtures that start real servers on loopback, and end them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from support.docker_registry import DockerRegistry, RegistryOptions
+from support.fault_proxy import FaultProxy, Rule
+from support.tls import Authority, Certificate
+from support.token_server import TokenPolicy, TokenServer
+
+MakeRegistry = Callable[[RegistryOptions], DockerRegistry]
+MakeProxy = Callable[..., FaultProxy]
+MakeTokenServer = Callable[[TokenPolicy], TokenServer]
+
+
+@pytest.fixture
+def servers() -> Iterator[ExitStack]:
+    """Enter a server here and it ends with the test, the last one first."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def make_registry(tmp_path: Path, servers: ExitStack) -> MakeRegistry:
+    """Start a registry of one's own: ``make_registry(RegistryOptions(users={...}))``."""
+    started: list[DockerRegistry] = []
+
+    def start(options: RegistryOptions) -> DockerRegistry:
+        folder = tmp_path / f"registry-{len(started)}"
+        folder.mkdir()
+        started.append(servers.enter_context(DockerRegistry(folder, options)))
+        return started[-1]
+
+    return start
+
+
+@pytest.fixture
+def registry(make_registry: MakeRegistry) -> DockerRegistry:
+    """An empty registry that is open to anybody, by plain http."""
+    return make_registry(RegistryOptions())
+
+
+@pytest.fixture
+def source_registry(make_registry: MakeRegistry) -> DockerRegistry:
+    """A second one like ``registry``: where images come from."""
+    return make_registry(RegistryOptions())
+
+
+@pytest.fixture
+def htpasswd_registry(make_registry: MakeRegistry) -> DockerRegistry:
+    """A registry with one user, ``robot``, password ``s3cret:word``."""
+    return make_registry(RegistryOptions(users={"robot": "s3cret:word"}))
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A server certificate for 127.0.0.1 and localhost by an authority nobody trusts."""
+    return Authority(tmp_path_factory.mktemp("authority")).issue()
+
+
+@pytest.fixture
+def tls_registry(make_registry: MakeRegistry, certificate: Certificate) -> DockerRegistry:
+    """A registry that is open to anybody, by https with ``certificate``."""
+    return make_registry(RegistryOptions(tls=certificate))
+
+
+@pytest.fixture
+def make_token_server(tmp_path: Path, servers: ExitStack) -> MakeTokenServer:
+    """Start a token server; a registry trusts it by ``RegistryOptions(token=server.realm)``."""
+
+    def start(policy: TokenPolicy) -> TokenServer:
+        return servers.enter_context(TokenServer(tmp_path / "token-server", policy))
+
+    return start
+
+
+@pytest.fixture
+def make_proxy(servers: ExitStack) -> MakeProxy:
+    """Start a fault proxy: ``make_proxy(registry.host, Rule(...), ...)``."""
+
+    def start(upstream: str, *rules: Rule) -> FaultProxy:
+        return servers.enter_context(FaultProxy(upstream, *rules))
+
+    return start

@@ -1,0 +1,394 @@
+"""A recording proxy before a registry that can be told to fail."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from support.docker_registry import ServerCertificate
+from support.loopback_server import LoopbackHandler, LoopbackServer
+from support.tls import server_context
+
+_CHUNK = 256 * 1024
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"}
+_MUTATING = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One request in order of arrival; header names are in lower case.
+
+    ``body_length`` counts what was read of the body, ``status`` is what the client was told
+    (nothing if it was told nothing), ``rule`` whether a rule changed the course.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body_length: int = 0
+    status: int | None = None
+    rule: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer at once, without asking the registry; the request's body is read and dropped."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Wait, then pass the request on."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """Read the request and say nothing until the client or the proxy goes away."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetRequest:
+    """Break the connection once this much of the request's body was passed on."""
+
+    after_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResetResponse:
+    """Break the connection after the headers and this much of the answer's body.
+
+    With ``abrupt=False`` it ends as if the answer were complete.
+    """
+
+    after_bytes: int = 0
+    abrupt: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DropAfterCommit:
+    """Let the registry carry the request out, then break the connection without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Change the registry's answer; a header set to None is taken out."""
+
+    status: int | None = None
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlipByte:
+    """Change one byte of the answer's body on its way."""
+
+    offset: int
+
+
+Action = Answer | Delay | Hang | ResetRequest | ResetResponse | DropAfterCommit | Rewrite | FlipByte
+
+
+def redirect(location: str, status: int = 307) -> Answer:
+    """Send the client elsewhere."""
+    return Answer(status, {"Location": location})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What to do to which requests: method and path (with query) are searched as expressions.
+
+    The rule acts on its ``first`` hit and the following ones, ``times`` in all (None: always).
+    """
+
+    action: Action
+    method: str = ""
+    path: str = ""
+    first: int = 1
+    times: int | None = 1
+
+    def meets(self, method: str, path: str) -> bool:
+        """Whether a request is a hit."""
+        return bool(re.search(self.method, method) and re.search(self.path, path))
+
+    def acts_on(self, hit: int) -> bool:
+        """Whether the rule acts on its ``hit``th hit, counted from 1."""
+        return hit >= self.first and (self.times is None or hit < self.first + self.times)
+
+
+class FaultProxy(LoopbackServer):
+    """A context manager: a proxy on a port of its own before ``upstream`` (host:port, http).
+
+    Bodies pass through in pieces. A Location on the registry is rewritten to the proxy, so
+    that the client stays. Of several rules that act on a request the first one given wins.
+    """
+
+    def __init__(self, upstream: str, *rules: Rule, tls: ServerCertificate | None = None) -> None:
+        super().__init__(_Handler, server_context(tls) if tls else None)
+        self.upstream = upstream
+        self._lock = threading.Lock()
+        self._rules: list[Rule] = list(rules)
+        self._hits: list[int] = [0] * len(rules)
+        self._requests: list[Recorded] = []
+
+    def add(self, rule: Rule) -> None:
+        """Have one more rule from now on."""
+        with self._lock:
+            self._rules.append(rule)
+            self._hits.append(0)
+
+    def clear(self) -> None:
+        """Forget rules and records."""
+        with self._lock:
+            self._rules, self._hits, self._requests = [], [], []
+
+    def requests(self, method: str = "", path: str = "") -> list[Recorded]:
+        """What came in, in order, where method and path match these expressions."""
+        with self._lock:
+            return [
+                one
+                for one in self._requests
+                if re.search(method, one.method) and re.search(path, one.path)
+            ]
+
+    def mutations(self) -> list[Recorded]:
+        """The requests that would change something: POST, PUT, PATCH, DELETE."""
+        return [one for one in self.requests() if one.method in _MUTATING]
+
+    def begin(self, request: Recorded) -> tuple[int, Action | None]:
+        """Record a request; its number and what is to be done to it."""
+        with self._lock:
+            action = self._action_for(request)
+            self._requests.append(replace(request, rule=action is not None))
+            return len(self._requests) - 1, action
+
+    def finish(self, number: int, body_length: int, status: int | None) -> None:
+        """Record how a request went."""
+        with self._lock:
+            if number < len(self._requests):
+                self._requests[number] = replace(
+                    self._requests[number], body_length=body_length, status=status
+                )
+
+    def _action_for(self, request: Recorded) -> Action | None:
+        chosen: Action | None = None
+        for number, rule in enumerate(self._rules):
+            if rule.meets(request.method, request.path):
+                self._hits[number] += 1
+                if chosen is None and rule.acts_on(self._hits[number]):
+                    chosen = rule.action
+        return chosen
+
+
+class _Break(Exception):
+    """The connection is to be broken now."""
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+    def readline(self, size: int = ..., /) -> bytes: ...
+
+
+class _Body:
+    """The body of a request, in pieces, counted."""
+
+    def __init__(self, source: _Readable, headers: Mapping[str, str]) -> None:
+        self._source = source
+        self.chunked = "chunked" in headers.get("transfer-encoding", "").lower()
+        self.declared = None if self.chunked else int(headers.get("content-length", "0"))
+        self.length = 0
+
+    def pieces(self, limit: int | None = None) -> Iterator[bytes]:
+        """The body; with a limit only so much of it."""
+        for piece in self._sized() if self.declared is not None else self._chunks():
+            allowed = piece if limit is None else piece[: limit - self.length]
+            self.length += len(allowed)
+            if allowed:
+                yield allowed
+            if limit is not None and self.length >= limit:
+                return
+
+    def _sized(self) -> Iterator[bytes]:
+        left = self.declared or 0
+        while left:
+            piece = self._source.read(min(left, _CHUNK))
+            if not piece:
+                raise ConnectionResetError("the client stopped sending")
+            left -= len(piece)
+            yield piece
+
+    def _chunks(self) -> Iterator[bytes]:
+        while size := int(self._source.readline(64).split(b";")[0], 16):
+            yield self._source.read(size)
+            self._source.readline(4)
+        while self._source.readline(1024).strip():
+            pass
+
+
+class _Handler(LoopbackHandler):
+    server: FaultProxy
+
+    def __getattr__(self, name: str) -> object:
+        """Every method is passed on: the base class looks for do_GET and so on."""
+        if name.startswith("do_"):
+            return self._serve
+        raise AttributeError(name)
+
+    def _serve(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self._told: int | None = None
+        number, action = self.server.begin(Recorded(self.command, self.path, headers))
+        body = _Body(self.rfile, headers)
+        try:
+            self._act(action, body)
+        except _Break:
+            self.server.reset_on_close(self.connection)
+            self.close_connection = True
+        except (OSError, http.client.HTTPException):
+            # Either side went away: so does the other.
+            self.close_connection = True
+        finally:
+            self.server.finish(number, body.length, self._told)
+
+    def _act(self, action: Action | None, body: _Body) -> None:
+        match action:
+            case Answer(status, headers, content):
+                _drain(body)
+                self._told = status
+                self.send_body(status, dict(headers), content)
+            case Hang():
+                _drain(body)
+                self._hang()
+            case Delay(seconds):
+                self.server.stopping.wait(seconds)
+                self._forward(None, body)
+            case _:
+                self._forward(action, body)
+
+    def _hang(self) -> None:
+        """Wait for the client to close (or the server to shut the connection at its end)."""
+        self.connection.recv(1)
+        raise _Break
+
+    def _forward(self, action: Action | None, body: _Body) -> None:
+        upstream = http.client.HTTPConnection(self.server.upstream, timeout=600)
+        try:
+            limit = action.after_bytes if isinstance(action, ResetRequest) else None
+            self._send(upstream, body, limit)
+            if isinstance(action, ResetRequest):
+                raise _Break
+            with upstream.getresponse() as answer:
+                if isinstance(action, DropAfterCommit):
+                    answer.read()
+                    raise _Break
+                self._answer(answer, action)
+        finally:
+            upstream.close()
+
+    def _send(self, upstream: http.client.HTTPConnection, body: _Body, limit: int | None) -> None:
+        upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        upstream.putheader("Host", self.server.upstream)
+        for name, value in self.headers.items():
+            if name.lower() not in _HOP_BY_HOP | {"host", "expect"}:
+                upstream.putheader(name, value)
+        if body.chunked:
+            upstream.putheader("Transfer-Encoding", "chunked")
+        upstream.endheaders()
+        for piece in body.pieces(limit):
+            upstream.send(b"%x\r\n%b\r\n" % (len(piece), piece) if body.chunked else piece)
+        if body.chunked and limit is None:
+            upstream.send(b"0\r\n\r\n")
+
+    def _answer(self, answer: http.client.HTTPResponse, action: Action | None) -> None:
+        rewrite = action if isinstance(action, Rewrite) else Rewrite()
+        self._told = rewrite.status or answer.status
+        self.send_response_only(self._told)
+        headers = self._answer_headers(answer, rewrite)
+        for name, value in headers:
+            self.send_header(name, value)
+        sized = any(name.lower() == "content-length" for name, _ in headers)
+        empty = self.command == "HEAD" or answer.status in (204, 304)
+        chunked = not sized and not empty
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        if not empty:
+            self._pass_body(_answer_pieces(answer, action), chunked)
+        if isinstance(action, ResetResponse):
+            self._end_early(action)
+
+    def _answer_headers(
+        self, answer: http.client.HTTPResponse, rewrite: Rewrite
+    ) -> Sequence[tuple[str, str]]:
+        changed = {name.lower() for name in rewrite.headers}
+        if rewrite.body is not None:
+            changed.add("content-length")
+        kept = [
+            (name, self._own_location(value) if name.lower() == "location" else value)
+            for name, value in answer.getheaders()
+            if name.lower() not in changed | _HOP_BY_HOP
+        ]
+        added = [(name, value) for name, value in rewrite.headers.items() if value is not None]
+        if rewrite.body is not None and "content-length" not in {n.lower() for n, _ in added}:
+            added.append(("Content-Length", str(len(rewrite.body))))
+        return [*kept, *added]
+
+    def _own_location(self, location: str) -> str:
+        ours = f"http://{self.server.upstream}"
+        return (
+            self.server.url + location.removeprefix(ours) if _within(location, ours) else location
+        )
+
+    def _pass_body(self, pieces: Iterator[bytes], chunked: bool) -> None:
+        for piece in pieces:
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        if chunked:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _end_early(self, action: ResetResponse) -> None:
+        self.wfile.flush()
+        self.close_connection = True
+        if action.abrupt:
+            raise _Break
+
+
+def _within(location: str, origin: str) -> bool:
+    return location == origin or location.startswith(f"{origin}/")
+
+
+def _drain(body: _Body) -> None:
+    for _ in body.pieces():
+        pass
+
+
+def _answer_pieces(answer: http.client.HTTPResponse, action: Action | None) -> Iterator[bytes]:
+    if isinstance(action, Rewrite) and action.body is not None:
+        answer.read()
+        yield action.body
+        return
+    limit = action.after_bytes if isinstance(action, ResetResponse) else None
+    position = 0
+    while limit is None or position < limit:
+        piece = answer.read(_CHUNK if limit is None else min(_CHUNK, limit - position))
+        if not piece:
+            return
+        yield _flipped(piece, position, action)
+        position += len(piece)
+
+
+def _flipped(piece: bytes, position: int, action: Action | None) -> bytes:
+    if not isinstance(action, FlipByte):
+        return piece
+    at = action.offset - position
+    if not 0 <= at < len(piece):
+        return piece
+    return piece[:at] + bytes([piece[at] ^ 1]) + piece[at + 1 :]
