@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from support.docker_registry import DockerRegistry, RegistryOptions
-from support.fault_proxy import FaultProxy, Rule
+from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
+from support.fault_proxy import FaultProxy, MakeProxy
+from support.faults import Rule
 from support.tls import Authority, Certificate
-from support.token_server import TokenPolicy, TokenServer
-
-MakeRegistry = Callable[[RegistryOptions], DockerRegistry]
-MakeProxy = Callable[..., FaultProxy]
-MakeTokenServer = Callable[[TokenPolicy], TokenServer]
+from support.token_server import MakeTokenServer, TokenPolicy, TokenServer
 
 
 @pytest.fixture

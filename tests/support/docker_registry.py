@@ -9,7 +9,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -249,6 +249,10 @@ class DockerRegistry:
 
     def _log_text(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+#: The fixture that starts a registry for one test.
+MakeRegistry = Callable[[RegistryOptions], DockerRegistry]
 
 
 def _free_port() -> int:

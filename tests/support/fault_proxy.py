@@ -6,10 +6,22 @@ import http.client
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from support.docker_registry import ServerCertificate
+from support.faults import (
+    Action,
+    Answer,
+    Delay,
+    DropAfterCommit,
+    FlipByte,
+    Hang,
+    ResetRequest,
+    ResetResponse,
+    Rewrite,
+    Rule,
+)
 from support.loopback_server import LoopbackHandler, LoopbackServer
 from support.tls import server_context
 
@@ -32,96 +44,6 @@ class Recorded:
     body_length: int = 0
     status: int | None = None
     rule: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Answer at once, without asking the registry; the request's body is read and dropped."""
-
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Delay:
-    """Wait, then pass the request on."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Hang:
-    """Read the request and say nothing until the client or the proxy goes away."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResetRequest:
-    """Break the connection once this much of the request's body was passed on."""
-
-    after_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ResetResponse:
-    """Break the connection after the headers and this much of the answer's body.
-
-    With ``abrupt=False`` it ends as if the answer were complete.
-    """
-
-    after_bytes: int = 0
-    abrupt: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class DropAfterCommit:
-    """Let the registry carry the request out, then break the connection without an answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rewrite:
-    """Change the registry's answer; a header set to None is taken out."""
-
-    status: int | None = None
-    headers: Mapping[str, str | None] = field(default_factory=dict)
-    body: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FlipByte:
-    """Change one byte of the answer's body on its way."""
-
-    offset: int
-
-
-Action = Answer | Delay | Hang | ResetRequest | ResetResponse | DropAfterCommit | Rewrite | FlipByte
-
-
-def redirect(location: str, status: int = 307) -> Answer:
-    """Send the client elsewhere."""
-    return Answer(status, {"Location": location})
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What to do to which requests: method and path (with query) are searched as expressions.
-
-    The rule acts on its ``first`` hit and the following ones, ``times`` in all (None: always).
-    """
-
-    action: Action
-    method: str = ""
-    path: str = ""
-    first: int = 1
-    times: int | None = 1
-
-    def meets(self, method: str, path: str) -> bool:
-        """Whether a request is a hit."""
-        return bool(re.search(self.method, method) and re.search(self.path, path))
-
-    def acts_on(self, hit: int) -> bool:
-        """Whether the rule acts on its ``hit``th hit, counted from 1."""
-        return hit >= self.first and (self.times is None or hit < self.first + self.times)
 
 
 class FaultProxy(LoopbackServer):
@@ -188,6 +110,12 @@ class FaultProxy(LoopbackServer):
         return chosen
 
 
+class MakeProxy(Protocol):
+    """The fixture that starts a proxy for one test."""
+
+    def __call__(self, upstream: str, *rules: Rule) -> FaultProxy: ...
+
+
 class _Break(Exception):
     """The connection is to be broken now."""
 
@@ -246,8 +174,8 @@ class _Handler(LoopbackHandler):
     def _serve(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         self._told: int | None = None
-        number, action = self.server.begin(Recorded(self.command, self.path, headers))
-        body = _Body(self.rfile, headers)
+        self._number, action = self.server.begin(Recorded(self.command, self.path, headers))
+        self._body = body = _Body(self.rfile, headers)
         try:
             self._act(action, body)
         except _Break:
@@ -257,13 +185,18 @@ class _Handler(LoopbackHandler):
             # Either side went away: so does the other.
             self.close_connection = True
         finally:
-            self.server.finish(number, body.length, self._told)
+            self._record()
+
+    def _record(self) -> None:
+        """Before the client knows its answer, so that the client's test can ask for it."""
+        self.server.finish(self._number, self._body.length, self._told)
 
     def _act(self, action: Action | None, body: _Body) -> None:
         match action:
             case Answer(status, headers, content):
                 _drain(body)
                 self._told = status
+                self._record()
                 self.send_body(status, dict(headers), content)
             case Hang():
                 _drain(body)
@@ -311,6 +244,7 @@ class _Handler(LoopbackHandler):
     def _answer(self, answer: http.client.HTTPResponse, action: Action | None) -> None:
         rewrite = action if isinstance(action, Rewrite) else Rewrite()
         self._told = rewrite.status or answer.status
+        self._record()
         self.send_response_only(self._told)
         headers = self._answer_headers(answer, rewrite)
         for name, value in headers:

@@ -8,7 +8,7 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -153,6 +153,10 @@ class TokenServer(LoopbackServer):
         assert isinstance(actions, list)
         granted = [action for action in actions if self.policy.grants(user, name, action)]
         return {**entry, "actions": granted}
+
+
+#: The fixture that starts a token server for one test.
+MakeTokenServer = Callable[[TokenPolicy], TokenServer]
 
 
 @dataclass(frozen=True, slots=True)
