@@ -15,7 +15,7 @@ BLOCK_LIMIT = 128 * 1024
 #: The seekable format's reference reader takes no frame with more content.
 FRAME_LIMIT = 1 << 30
 WINDOW_LIMIT = 1 << 27
-HEADER_LIMIT = 18
+HEADER_START = 5
 BLOCK_HEADER = 3
 CHECKSUM = 4
 
@@ -72,40 +72,51 @@ def compose_stored_frame(content: bytes) -> bytes:
     return compose_stored_header(len(content)) + compose_block_header(len(content), True) + content
 
 
-def parse_frame_header(data: bytes) -> FrameHeader:
-    """Read a frame header from the up to 18 bytes that may hold it (RFC 8878, 3.1.1.1).
+def frame_header_rest(start: bytes) -> int:
+    """How many bytes of a frame header follow its first 5 (RFC 8878, 3.1.1.1).
 
     Raises:
         NotABundle: no zstd frame begins here.
-        BundleCorrupt: reserved bits, a dictionary, or too few bytes.
-        WindowTooLarge: reading it would need more than 128 MiB.
+        BundleCorrupt: reserved bits or a dictionary.
+
+    """
+    if len(start) != HEADER_START or start[:4] != MAGIC:
+        raise NotABundle("no zstd frame where one must begin")
+    descriptor = start[4]
+    if descriptor & 0x0B:
+        raise BundleCorrupt("a zstd frame with a dictionary or reserved bits")
+    single = bool(descriptor & 0x20)
+    return (0 if single else 1) + _content_width(descriptor)
+
+
+def parse_frame_header(data: bytes) -> FrameHeader:
+    """Read a whole frame header: 5 bytes and as many as :func:`frame_header_rest` says.
+
+    Raises:
+        WindowTooLarge: reading the frame would need more than 128 MiB.
         LimitExceeded: it claims more than 1 GiB of content.
 
     """
-    if data[:4] != MAGIC:
-        raise NotABundle("no zstd frame where one must begin")
     descriptor = data[4]
-    single = bool(descriptor & 0x20)
-    if descriptor & 0x08 or descriptor & 0x03:
-        raise BundleCorrupt("a zstd frame with a dictionary or reserved bits")
-    position = 5
-    window = 0
-    if not single:
-        exponent, mantissa = data[position] >> 3, data[position] & 7
-        window = (1 << (10 + exponent)) // 8 * (8 + mantissa)
-        position += 1
-    width = (int(single), 2, 4, 8)[descriptor >> 6]
-    if position + width > len(data):
-        raise BundleCorrupt("a zstd frame header is cut short")
-    content = int.from_bytes(data[position : position + width], "little") if width else None
+    width = _content_width(descriptor)
+    content = int.from_bytes(data[-width:], "little") if width else None
     if content is not None and width == 2:
         content += 256
     if content is not None and content > FRAME_LIMIT:
         raise LimitExceeded(f"a zstd frame of {content} bytes, over {FRAME_LIMIT}")
-    window = max(window, content or 0) if single else window
+    if descriptor & 0x20:
+        window = content or 0
+    else:
+        exponent, mantissa = data[5] >> 3, data[5] & 7
+        window = (1 << (10 + exponent)) // 8 * (8 + mantissa)
     if window > WINDOW_LIMIT:
         raise WindowTooLarge(f"a zstd frame needs a window of {window} bytes, over {WINDOW_LIMIT}")
-    return FrameHeader(position + width, window, content, bool(descriptor & 0x04))
+    return FrameHeader(len(data), window, content, bool(descriptor & 0x04))
+
+
+def _content_width(descriptor: int) -> int:
+    single = bool(descriptor & 0x20)
+    return (int(single), 2, 4, 8)[descriptor >> 6]
 
 
 def parse_block_header(data: bytes) -> BlockHeader:

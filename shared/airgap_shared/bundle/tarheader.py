@@ -68,22 +68,27 @@ def claimed_size(found: bytes, name: str, limit: int) -> int:
 
 
 def _ustar(name: str, size: int, kind: bytes) -> bytes:
-    size_field = b"%011o\0" % size if size < _OCTAL_LIMIT else _base256(size)
+    size_field = b"%011o\x00" % size if size < _OCTAL_LIMIT else _base256(size)
+    # Joined, not written next to each other: "\0" before a digit would read as one octal escape.
     fields = [
-        name.encode("ascii").ljust(_NAME_LENGTH, b"\0"),
-        b"0000644\00000000\00000000\0",
+        name.encode("ascii").ljust(_NAME_LENGTH, b"\x00"),
+        b"0000644\x00",
+        b"0000000\x00",
+        b"0000000\x00",
         size_field,
-        b"%011o\0" % _MTIME,
+        b"%011o\x00" % _MTIME,
         b" " * 8,
         kind,
-        b"\0" * 100,
-        b"ustar\000",
-        b"\0" * 64,
-        b"0000000\00000000\0",
-        b"\0" * 167,
+        bytes(100),
+        b"ustar\x00",
+        b"00",
+        bytes(64),
+        b"0000000\x00",
+        b"0000000\x00",
+        bytes(167),
     ]
     header = b"".join(fields)
-    return header[:148] + b"%06o\0 " % sum(header) + header[156:]
+    return header[:148] + b"%06o\x00 " % sum(header) + header[156:]
 
 
 def _pax_record(key: str, value: str) -> bytes:

@@ -1,0 +1,123 @@
+"""Reading zstd frames block by block, so that memory and the end of each frame are certain.
+
+One compressed block holds at most 128 KiB of content (RFC 8878), so feeding the decompressor a
+few whole blocks at a time bounds what it can answer, whatever the bytes claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import zstandard
+
+from airgap_shared.bundle import frames
+from airgap_shared.bundle.frames import Frame, FrameHeader
+from airgap_shared.errors import BundleCorrupt, BundleTruncated, NotABundle
+
+_BLOCKS_AT_ONCE = 8  # 1 MiB of content
+
+
+class ByteSource(Protocol):
+    """Bytes in order; a short answer means that there are no more."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class FrameReader:
+    """The content of consecutive frames, and a record of the frames seen."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self.frames: list[Frame] = []
+        self._source = source
+        self._header: FrameHeader | None = None
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=frames.WINDOW_LIMIT)
+        self._frame = self._decompressor.decompressobj()
+        self._compressed = self._content = 0
+        self._ready = b""
+
+    def exactly(self, size: int) -> bytes:
+        """The next ``size`` bytes of content; for small pieces."""
+        return b"".join(self.chunks(size))
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """The next ``size`` bytes of content in pieces of at most 1 MiB.
+
+        Raises:
+            BundleTruncated: the source ends before.
+            BundleCorrupt, NotABundle, WindowTooLarge, LimitExceeded: no frame of this format.
+
+        """
+        while size:
+            while not self._ready:
+                self._fill()
+            piece, self._ready = self._ready[:size], self._ready[size:]
+            size -= len(piece)
+            yield piece
+
+    def end_frame(self) -> None:
+        """Prove that the content read so far ends with a frame.
+
+        Raises:
+            BundleCorrupt: the frame holds more.
+
+        """
+        while self._header is not None and not self._ready:
+            self._fill()
+        if self._ready:
+            raise BundleCorrupt("a zstd frame does not end where a member ends")
+
+    def _fill(self) -> None:
+        if self._header is None:
+            self._begin()
+        pieces: list[bytes] = []
+        last = False
+        while not last and len(pieces) < 2 * _BLOCKS_AT_ONCE:
+            raw = self._take(frames.BLOCK_HEADER)
+            block = frames.parse_block_header(raw)
+            pieces += (raw, self._take(block.size))
+            last = block.last
+        if last and self._header is not None and self._header.checksum:
+            pieces.append(self._take(frames.CHECKSUM))
+        self._ready = self._decompress(b"".join(pieces))
+        self._content += len(self._ready)
+        if last:
+            self._end()
+
+    def _begin(self) -> None:
+        start = self._source.read(frames.HEADER_START)
+        if len(start) < frames.HEADER_START and frames.MAGIC.startswith(start[:4]):
+            raise BundleTruncated("the file ends before the bundle does")
+        try:
+            rest = frames.frame_header_rest(start)
+        except NotABundle as problem:
+            if self.frames:
+                raise BundleCorrupt(problem.what) from problem
+            raise
+        self._compressed, self._content = len(start), 0
+        header = start + self._take(rest)
+        self._header = frames.parse_frame_header(header)
+        self._frame = self._decompressor.decompressobj()
+        self._decompress(header)
+
+    def _end(self) -> None:
+        header = self._header
+        if header is None or not self._frame.eof or self._frame.unused_data:
+            raise BundleCorrupt("a zstd frame does not end with its last block")
+        if self._content == 0 or header.content not in (None, self._content):
+            raise BundleCorrupt("a zstd frame does not hold what its header says")
+        self.frames.append(Frame(self._compressed, self._content))
+        self._header = None
+
+    def _decompress(self, data: bytes) -> bytes:
+        try:
+            return self._frame.decompress(data)
+        except zstandard.ZstdError as problem:
+            raise BundleCorrupt("a zstd frame is damaged") from problem
+
+    def _take(self, size: int) -> bytes:
+        data = self._source.read(size)
+        if len(data) != size:
+            raise BundleTruncated("the file ends before the bundle does")
+        self._compressed += size
+        return data

@@ -1,0 +1,281 @@
+"""The two ways to get at a bundle's members: any order from a file, one pass from a pipe.
+
+Both hand out a member only after its header was compared with the one the statement implies, and
+its last bytes only after its digest was found right.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
+
+from airgap_shared.bundle import frames, names, tarheader
+from airgap_shared.bundle.frames import Frame
+from airgap_shared.bundle.statement import Member
+from airgap_shared.errors import (
+    BadPadding,
+    BundleCorrupt,
+    BundleTruncated,
+    MediaReadError,
+    TrailingData,
+    UsageError,
+)
+from airgap_shared.oci.digest import verified_chunks
+from airgap_shared.stores.frames import FrameReader
+from airgap_shared.trust.envelope import ENVELOPE_LIMIT
+
+_READ_SIZE = 1 << 20
+
+
+class Medium(Protocol):
+    """Where a bundle is read from."""
+
+    name: str
+    random_access: bool
+
+    def read_envelope(self) -> bytes:
+        """The first member; called once, before anything else."""
+
+    def expect(self, members: Sequence[Member]) -> None:
+        """Take the signed list of members, and refuse a file that cannot hold just them."""
+
+    def read(self, position: int) -> Iterator[bytes]:
+        """The verified content of the member at ``position`` of the list, in pieces."""
+
+    def finish(self) -> None:
+        """Prove that nothing but the end of the archive follows the last member."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """Where a segment's frames stand in the file."""
+
+    start: int
+    end: int
+
+
+def read_member(reader: FrameReader, member: Member) -> Iterator[bytes]:
+    """One member from a reader that stands at its header (bundle-spec.md, Verification, 11).
+
+    Raises:
+        MemberMismatch, BadPadding, BundleCorrupt, BundleTruncated: the archive is not as signed.
+        SizeMismatch, DigestMismatch: the content is not.
+
+    """
+    header = reader.exactly(tarheader.header_size(member.path))
+    tarheader.check_header(header, member.path, member.size)
+    yield from verified_chunks(
+        reader.chunks(member.size), member.digest, member.size, where=member.path
+    )
+    if any(reader.exactly(tarheader.padding_of(member.size))):
+        raise BadPadding("the padding is not zero", where=member.path)
+    reader.end_frame()
+
+
+def _read_envelope(reader: FrameReader) -> bytes:
+    header = reader.exactly(tarheader.header_size(names.ENVELOPE))
+    size = tarheader.claimed_size(header, names.ENVELOPE, ENVELOPE_LIMIT)
+    content = reader.exactly(size)
+    if any(reader.exactly(tarheader.padding_of(size))):
+        raise BadPadding("the padding is not zero", where=names.ENVELOPE)
+    reader.end_frame()
+    return content
+
+
+def _read_end(reader: FrameReader) -> None:
+    if reader.exactly(len(tarheader.END)) != tarheader.END:
+        raise BadPadding("the archive does not end with two zero blocks")
+    reader.end_frame()
+
+
+class FileMedium:
+    """A bundle in a regular file: opened once, read by position, from several threads."""
+
+    random_access = True
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as problem:
+            raise MediaReadError(
+                f"cannot open the bundle: {problem.strerror}", where=str(path)
+            ) from problem
+        self._size = os.fstat(self._descriptor).st_size
+        self._members: tuple[Member, ...] = ()
+        self._extents: tuple[_Extent, ...] = ()
+        self._envelope_frames: tuple[Frame, ...] = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._descriptor)
+
+    def read_envelope(self) -> bytes:
+        reader = FrameReader(_Extract(self, _Extent(0, self._size)))
+        content = _read_envelope(reader)
+        self._envelope_frames = tuple(reader.frames)
+        return content
+
+    def expect(self, members: Sequence[Member]) -> None:
+        self._members = tuple(members)
+        found = self._read_seek_table()
+        count = len(self._envelope_frames)
+        if found[:count] != self._envelope_frames:
+            raise BundleCorrupt("the seek table does not fit the file", where=self.name)
+        start = sum(frame.compressed for frame in self._envelope_frames)
+        sizes = [tarheader.segment_size(member.path, member.size) for member in members]
+        self._extents = _locate(found[count:], start, [*sizes, len(tarheader.END)], self.name)
+
+    def read(self, position: int) -> Iterator[bytes]:
+        extent = self._extents[position]
+        source = _Extract(self, extent)
+        reader = FrameReader(source)
+        yield from read_member(reader, self._members[position])
+        source.check_consumed()
+
+    def finish(self) -> None:
+        source = _Extract(self, self._extents[-1])
+        _read_end(FrameReader(source))
+        source.check_consumed()
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Up to ``size`` bytes of the file; fewer only at its end."""
+        try:
+            return os.pread(self._descriptor, size, offset)
+        except OSError as problem:
+            raise MediaReadError(
+                f"cannot read the bundle at byte {offset}: {problem.strerror}",
+                where=self.name,
+                next_step="copy the bundle again, to another disk if need be",
+            ) from problem
+
+    def _read_seek_table(self) -> tuple[Frame, ...]:
+        footer = self.read_at(max(0, self._size - frames.FOOTER_SIZE), frames.FOOTER_SIZE)
+        try:
+            size = frames.seek_table_size(footer)
+        except BundleCorrupt as problem:
+            raise BundleTruncated(
+                f"{problem.what}: it was cut short, or something was appended",
+                where=self.name,
+                next_step="copy the bundle again",
+            ) from problem
+        if size > self._size:
+            raise BundleCorrupt("the seek table is larger than the file", where=self.name)
+        table = frames.parse_seek_table(self._read_all(self._size - size, size))
+        if sum(frame.compressed for frame in table) + size != self._size:
+            raise BundleTruncated(
+                "the seek table lists more or less than the file holds",
+                where=self.name,
+                next_step="copy the bundle again",
+            )
+        return table
+
+    def _read_all(self, offset: int, size: int) -> bytes:
+        source = _Extract(self, _Extent(offset, offset + size))
+        return source.read(size)
+
+
+class _Extract:
+    """A part of a file as a source; read ahead in pieces of 1 MiB."""
+
+    def __init__(self, medium: FileMedium, extent: _Extent) -> None:
+        self._medium = medium
+        self._offset = extent.start
+        self._end = extent.end
+        self._buffer = b""
+        self._position = 0
+
+    def read(self, size: int, /) -> bytes:
+        end = self._position + size
+        if end <= len(self._buffer):
+            data = self._buffer[self._position : end]
+            self._position = end
+            return data
+        data = self._buffer[self._position :]
+        while len(data) < size:
+            self._buffer = self._medium.read_at(
+                self._offset, min(_READ_SIZE, self._end - self._offset)
+            )
+            self._offset += len(self._buffer)
+            self._position = min(size - len(data), len(self._buffer))
+            data += self._buffer[: self._position]
+            if not self._buffer:
+                break
+        return data
+
+    def check_consumed(self) -> None:
+        """Raise unless everything of this part has been read."""
+        if self._offset != self._end or self._position != len(self._buffer):
+            raise BundleCorrupt(
+                "a member does not fill the frames the seek table gives it", where=self._medium.name
+            )
+
+
+def _locate(
+    found: Sequence[Frame], start: int, sizes: Sequence[int], name: str
+) -> tuple[_Extent, ...]:
+    """Give each segment its frames; frames must begin and end where segments do."""
+    extents: list[_Extent] = []
+    position = 0
+    for size in sizes:
+        begin = start
+        while size > 0 and position < len(found):
+            size -= found[position].content
+            start += found[position].compressed
+            position += 1
+        if size:
+            raise BundleCorrupt("the seek table does not fit the signed statement", where=name)
+        extents.append(_Extent(begin, start))
+    if position != len(found):
+        raise TrailingData("the seek table lists frames after the last member", where=name)
+    return tuple(extents)
+
+
+class StreamMedium:
+    """A bundle from a pipe: each member once, in order."""
+
+    random_access = False
+
+    def __init__(self, stream: BinaryIO, name: str = "standard input") -> None:
+        self.name = name
+        self._stream = stream
+        self._reader = FrameReader(stream)
+        self._members: tuple[Member, ...] = ()
+        self._next = 0
+
+    def read_envelope(self) -> bytes:
+        return _read_envelope(self._reader)
+
+    def expect(self, members: Sequence[Member]) -> None:
+        self._members = tuple(members)
+
+    def read(self, position: int) -> Iterator[bytes]:
+        if position != self._next:
+            raise UsageError(
+                "a bundle from a pipe can be read only once, in order",
+                next_step="give the bundle as a file",
+            )
+        yield from read_member(self._reader, self._members[position])
+        self._next += 1
+
+    def finish(self) -> None:
+        _read_end(self._reader)
+        expected = frames.compose_seek_table(self._reader.frames)
+        found = self._stream.read(len(expected))
+        if len(found) < len(expected):
+            raise BundleTruncated("the file ends before its seek table does", where=self.name)
+        if found != expected:
+            raise BundleCorrupt("the seek table does not fit the frames before it", where=self.name)
+        if self._stream.read(1):
+            raise TrailingData("something follows the end of the bundle", where=self.name)

@@ -1,0 +1,142 @@
+"""Opening a bundle: the one verifier behind every command, and the only maker of VerifiedBundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from airgap_shared.bundle import names
+from airgap_shared.bundle.graph import ImageGraph, check_graph
+from airgap_shared.bundle.index import check_index
+from airgap_shared.bundle.statement import Member, Role, Statement, parse_statement
+from airgap_shared.errors import LimitExceeded, MemberMismatch
+from airgap_shared.kube.objects import ManifestFile
+from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.manifest import Index, Manifest, parse_manifest
+from airgap_shared.stores.concurrency import Stop, for_each
+from airgap_shared.stores.medium import Medium
+from airgap_shared.stores.progress import Progress, counted
+from airgap_shared.trust.envelope import parse_envelope
+from airgap_shared.trust.keys import PublicKey
+from airgap_shared.trust.policy import TrustPolicy, unseal
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedBundle:
+    """A bundle whose signature, metadata and structure were verified; blobs verify as they pass.
+
+    ``files`` are the application's own files as they were given, ``inventory`` the JSON document
+    of its images and their uses. Made by :func:`open_bundle` only.
+    """
+
+    statement: Statement
+    signers: tuple[PublicKey, ...]
+    graph: ImageGraph
+    files: tuple[ManifestFile, ...]
+    inventory: bytes
+    medium: Medium
+
+    def blobs(self) -> Sequence[tuple[int, Member]]:
+        """Position and member of every blob, in the order of the archive."""
+        return _with_role(self.statement, Role.BLOB)
+
+    def blob_chunks(self, position: int) -> Iterator[bytes]:
+        """The content of the blob at this position, its last piece withheld until proven."""
+        return self.medium.read(position)
+
+
+def read_statement(medium: Medium) -> Statement:
+    """What a bundle says of itself, NOT verified: for display only."""
+    return parse_statement(parse_envelope(medium.read_envelope()).payload)
+
+
+def open_bundle(medium: Medium, policy: TrustPolicy) -> VerifiedBundle:
+    """Verify the signature, then all metadata (bundle-spec.md, Verification, 1–12).
+
+    Raises:
+        AirgapError: of the groups 10–14 and 30; nothing was changed anywhere.
+
+    """
+    verified = unseal(parse_envelope(medium.read_envelope()), policy)
+    statement = parse_statement(verified.payload)
+    _check_limits(statement)
+    medium.expect(statement.members)
+    content = {
+        position: b"".join(medium.read(position))
+        for position, member in enumerate(statement.members)
+        if member.role is not Role.BLOB
+    }
+    manifests = _manifests(statement, content)
+    _check_fixed(statement, content, manifests)
+    return VerifiedBundle(
+        statement,
+        verified.signers,
+        check_graph(statement, manifests),
+        tuple(
+            ManifestFile(member.path.removeprefix(names.APPLICATION), content[position])
+            for position, member in _with_role(statement, Role.APPLICATION)
+        ),
+        b"".join(content[position] for position, _ in _with_role(statement, Role.INVENTORY)),
+        medium,
+    )
+
+
+def verify_blobs(bundle: VerifiedBundle, jobs: int, progress: Progress) -> None:
+    """Read and verify every blob and the end of the archive (Verification, 13–14).
+
+    Raises:
+        AirgapError: a fault found, not always the first in the archive.
+
+    """
+    blobs = bundle.blobs()
+    progress.begin("verify", sum(member.size for _, member in blobs), "bytes")
+    try:
+        for_each(
+            (position for position, _ in blobs),
+            lambda position, stop: _drain(bundle, position, stop, progress),
+            jobs if bundle.medium.random_access else 1,
+        )
+        bundle.medium.finish()
+    finally:
+        progress.end()
+
+
+def _drain(bundle: VerifiedBundle, position: int, stop: Stop, progress: Progress) -> None:
+    for _ in counted(stop.guard(bundle.blob_chunks(position)), progress):
+        pass
+
+
+def _with_role(statement: Statement, role: Role) -> list[tuple[int, Member]]:
+    return [
+        (position, member)
+        for position, member in enumerate(statement.members)
+        if member.role is role
+    ]
+
+
+def _check_limits(statement: Statement) -> None:
+    metadata = sum(member.size for member in statement.members if member.role is not Role.BLOB)
+    if metadata > names.METADATA_LIMIT:
+        raise LimitExceeded(f"{metadata} bytes of metadata, over {names.METADATA_LIMIT}")
+
+
+def _manifests(
+    statement: Statement, content: Mapping[int, bytes]
+) -> dict[Digest, Manifest | Index]:
+    manifests: dict[Digest, Manifest | Index] = {}
+    for position, member in _with_role(statement, Role.MANIFEST):
+        manifests[member.digest] = parse_manifest(
+            content[position], member.media_type, where=member.path
+        )
+    return manifests
+
+
+def _check_fixed(
+    statement: Statement,
+    content: Mapping[int, bytes],
+    manifests: Mapping[Digest, Manifest | Index],
+) -> None:
+    if content[0] != names.LAYOUT_CONTENT:
+        raise MemberMismatch("not an image layout of version 1.0.0", where=names.LAYOUT)
+    sizes = {digest: len(manifest.raw) for digest, manifest in manifests.items()}
+    check_index(content[1], statement.images, sizes)

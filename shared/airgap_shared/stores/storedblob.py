@@ -1,0 +1,119 @@
+"""Writing one stored member into its place, and going on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+from airgap_shared.bundle.frames import BLOCK_LIMIT
+from airgap_shared.bundle.placement import StoredSegment
+from airgap_shared.bundle.statement import Member
+from airgap_shared.errors import DigestMismatch, SizeMismatch
+from airgap_shared.oci.digest import Hasher
+from airgap_shared.stores.progress import Progress
+
+#: Content blocks written by one system call; also what is read again after an interruption,
+#: because a killed process may have left its last write half done.
+BLOCKS_PER_WRITE = 8
+
+#: Content of a member from an offset on.
+Fetch = Callable[[Member, int], Iterator[bytes]]
+
+
+class StoredBlob:
+    """One member on its way into the file open as ``descriptor``."""
+
+    def __init__(self, descriptor: int, member: Member, segment: StoredSegment) -> None:
+        self._descriptor = descriptor
+        self._member = member
+        self._segment = segment
+
+    def write(self, fetch: Fetch, progress: Progress) -> None:
+        """Fetch what is missing, and prove size and digest of the whole.
+
+        What an earlier run left is hashed and kept; if the result is wrong, the member is fetched
+        once more from its start.
+
+        Raises:
+            DigestMismatch, SizeMismatch: the source gave other bytes than promised.
+
+        """
+        done, hasher = self._present(progress)
+        try:
+            self._fetch(fetch, done, hasher, progress)
+        except (DigestMismatch, SizeMismatch):
+            if not done:
+                raise
+            progress.advance(-self._member.size)
+            self._fetch(fetch, 0, self._member.digest.hasher(), progress)
+
+    def _fetch(self, fetch: Fetch, first: int, hasher: Hasher, progress: Progress) -> None:
+        start = min(first * BLOCK_LIMIT, self._member.size)
+        block = first
+        chunks = fetch(self._member, start) if start < self._member.size else iter(())
+        for piece in _aligned(chunks, self._member.size - start, self._member.path):
+            hasher.update(piece)
+            block = self._write_blocks(block, piece)
+            progress.advance(len(piece))
+        self._member.digest.compare(hasher, self._member.path)
+        self._write_at(self._segment.end - len(self._segment.closing()), [self._segment.closing()])
+
+    def _write_blocks(self, block: int, piece: memoryview) -> int:
+        offset = self._segment.block_offset(block)
+        buffers: list[bytes | memoryview] = []
+        for start in range(0, len(piece), BLOCK_LIMIT):
+            buffers += (self._segment.lead(block), piece[start : start + BLOCK_LIMIT])
+            block += 1
+        self._write_at(offset, buffers)
+        return block
+
+    def _write_at(self, offset: int, buffers: list[bytes | memoryview]) -> None:
+        written = os.pwritev(self._descriptor, buffers, offset)
+        if written < sum(map(len, buffers)):
+            rest = memoryview(b"".join(buffers))[written:]
+            offset += written
+            while rest:
+                count = os.pwrite(self._descriptor, rest, offset)
+                rest, offset = rest[count:], offset + count
+
+    def _present(self, progress: Progress) -> tuple[int, Hasher]:
+        """How many content blocks can be kept, and their hash."""
+        hasher = self._member.digest.hasher()
+        blocks = self._written_blocks()
+        keep = blocks if blocks == self._segment.blocks else max(0, blocks - BLOCKS_PER_WRITE)
+        for block in range(keep):
+            offset = self._segment.block_offset(block) + len(self._segment.lead(block))
+            size = min(BLOCK_LIMIT, self._member.size - block * BLOCK_LIMIT)
+            content = os.pread(self._descriptor, size, offset)
+            hasher.update(content)
+            progress.advance(len(content))
+        return keep, hasher
+
+    def _written_blocks(self) -> int:
+        """Count the blocks whose lead was written: a hole in the file reads as zeros."""
+        for block, lead, _ in self._segment.leads(0):
+            if os.pread(self._descriptor, len(lead), self._segment.block_offset(block)) != lead:
+                return block
+        return self._segment.blocks
+
+
+def _aligned(chunks: Iterator[bytes], size: int, where: str) -> Iterator[memoryview]:
+    """The same content cut at multiples of what one write takes; exactly ``size`` bytes."""
+    unit = BLOCKS_PER_WRITE * BLOCK_LIMIT
+    held = bytearray()
+    seen = 0
+    for chunk in chunks:
+        seen += len(chunk)
+        if seen > size:
+            raise SizeMismatch(f"content is longer than the {size} bytes promised", where=where)
+        if not held and len(chunk) == unit:
+            yield memoryview(chunk)
+            continue
+        held += chunk
+        while len(held) >= unit:
+            yield memoryview(bytes(held[:unit]))
+            del held[:unit]
+    if seen != size:
+        raise SizeMismatch(f"content ends {size - seen} bytes early", where=where)
+    if held:
+        yield memoryview(bytes(held))
