@@ -1,0 +1,54 @@
+# Everything runs in .venv, which is made on first use and again when pyproject.toml changes.
+#   make PYTHON=python3.12 test       with another Python (3.11 or newer)
+#   make test ARGS='-k overlay'       with arguments for pytest
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEVELOPER := $(VENV)/.developer
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test lint check clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo    carry a small application from one throwaway registry into another'
+	@echo 'make test    run every test, those against real registries included'
+	@echo 'make lint    style, types and the dependency rule'
+	@echo 'make check   lint and test'
+	@echo 'make clean   remove what the others made'
+
+demo: $(INSTALLED)
+	@PYTHONPATH=tests $(BIN)/python demo/run.py
+
+test: $(DEVELOPER)
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: $(DEVELOPER)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/mypy demo
+	$(BIN)/lint-imports
+
+check: lint test
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find bundler importer shared tests demo -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo 'Python 3.11 or newer is needed; name one: make PYTHON=python3.12' >&2; exit 1; }
+	@echo 'Making $(VENV) …'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --editable .
+	@touch $@
+
+$(DEVELOPER): $(INSTALLED)
+	@echo 'Installing what tests and linters need …'
+	@$(PIP) install --group dev
+	@touch $@
