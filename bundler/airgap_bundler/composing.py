@@ -1,0 +1,139 @@
+"""From pinned images and an application to the statement and the content at hand. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from airgap_bundler.mirrors import Location
+from airgap_bundler.pinning import PinnedImage
+from airgap_shared.bundle import names
+from airgap_shared.bundle.index import compose_index
+from airgap_shared.bundle.statement import BundledImage, Member, Release, Role, Statement
+from airgap_shared.kube.objects import ManifestFile
+from airgap_shared.oci import mediatype
+from airgap_shared.oci.descriptor import Descriptor
+from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.manifest import Index, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Everything that goes into a bundle.
+
+    ``content`` holds the members that are in memory, by path; ``locations`` says from where each
+    other blob is fetched; ``compressible`` names those of them that are worth compressing.
+    """
+
+    members: tuple[Member, ...]
+    images: tuple[BundledImage, ...]
+    content: Mapping[str, bytes]
+    locations: Mapping[Digest, Location]
+    compressible: frozenset[Digest]
+
+    def statement(self, release: Release, platforms: tuple[str, ...]) -> Statement:
+        """What is signed."""
+        return Statement(release, platforms, self.members, self.images)
+
+
+def compose_contents(
+    files: Sequence[ManifestFile],
+    inventory: bytes,
+    pinned: Sequence[PinnedImage],
+    literals: Mapping[str, Sequence[str]],
+) -> Contents:
+    """Put the members in their order: metadata, manifests, small blobs, stored, compressed.
+
+    ``literals`` maps each canonical reference to its spellings in the application.
+    """
+    images = tuple(_bundled(image, literals[image.reference.canonical]) for image in pinned)
+    manifests = _manifests(pinned)
+    sizes = {digest: len(manifest.raw) for digest, manifest in manifests.items()}
+    at_hand = [
+        _Content(Role.LAYOUT, names.LAYOUT, names.LAYOUT_CONTENT),
+        _Content(Role.INDEX, names.INDEX, compose_index(images, sizes)),
+        _Content(Role.INVENTORY, names.INVENTORY, inventory),
+        *(_Content(Role.APPLICATION, names.APPLICATION + f.path, f.content) for f in files),
+        *(_manifest_content(manifest) for manifest in manifests.values()),
+        *(_Content(Role.BLOB, names.blob_path(d), raw, None, d) for d, raw in _configs(pinned)),
+    ]
+    content = {item.path: item.raw for item in at_hand}
+    fetched = [
+        blob for blob in _blobs(pinned).values() if names.blob_path(blob.digest) not in content
+    ]
+    compressible = frozenset(b.digest for b in fetched if mediatype.is_compressible(b.media_type))
+    ordered = sorted(fetched, key=lambda blob: (blob.digest in compressible, blob.digest))
+    return Contents(
+        (*(item.member for item in at_hand), *(_blob_member(blob) for blob in ordered)),
+        images,
+        content,
+        {blob.digest: image.location for image in pinned for blob in image.blobs},
+        compressible,
+    )
+
+
+def same_but_time(statement: Statement, earlier: Statement) -> Statement | None:
+    """``statement`` with the times of ``earlier``, when they differ in nothing else.
+
+    An interrupted create goes on with the times it began with, so that the bytes written before
+    stay valid.
+    """
+    release = replace(
+        statement.release,
+        sequence=earlier.release.sequence,
+        created=earlier.release.created,
+        expires=earlier.release.expires,
+    )
+    candidate = replace(statement, release=release)
+    return candidate if candidate.to_json() == earlier.to_json() else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A member whose content is at hand."""
+
+    role: Role
+    path: str
+    raw: bytes
+    media_type: str | None = None
+    digest: Digest | None = None
+
+    @property
+    def member(self) -> Member:
+        """The entry of the statement."""
+        digest = self.digest or Digest.of(self.raw)
+        return Member(self.path, len(self.raw), digest, self.role, self.media_type)
+
+
+def _bundled(image: PinnedImage, literals: Sequence[str]) -> BundledImage:
+    return BundledImage(
+        image.reference,
+        tuple(literals),
+        image.root.digest,
+        image.root.media_type,
+        image.upstream,
+        image.platforms,
+    )
+
+
+def _manifests(pinned: Sequence[PinnedImage]) -> dict[Digest, Manifest | Index]:
+    """Every manifest once, children before parents."""
+    return {manifest.digest: manifest for image in pinned for manifest in image.manifests}
+
+
+def _manifest_content(manifest: Manifest | Index) -> _Content:
+    path = names.blob_path(manifest.digest)
+    return _Content(Role.MANIFEST, path, manifest.raw, manifest.media_type, manifest.digest)
+
+
+def _configs(pinned: Sequence[PinnedImage]) -> list[tuple[Digest, bytes]]:
+    configs = {digest: raw for image in pinned for digest, raw in image.configs.items()}
+    return sorted(configs.items())
+
+
+def _blobs(pinned: Sequence[PinnedImage]) -> dict[Digest, Descriptor]:
+    return {blob.digest: blob for image in pinned for blob in image.blobs}
+
+
+def _blob_member(blob: Descriptor) -> Member:
+    return Member(names.blob_path(blob.digest), blob.size, blob.digest, Role.BLOB)

@@ -1,0 +1,65 @@
+"""What the tools need of a registry: small ports, so that use cases do not know HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from airgap_shared.oci.descriptor import Descriptor
+from airgap_shared.oci.digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedManifest:
+    """A manifest as the registry sent it; ``digest`` is computed from the bytes."""
+
+    raw: bytes
+    media_type: str | None
+    digest: Digest
+
+
+class ImageSource(Protocol):
+    """One registry to read from; every method may be called from several threads."""
+
+    def get_manifest(self, repository: str, reference: str) -> FetchedManifest | None:
+        """The raw manifest behind a tag or digest; None when there is none."""
+
+    def blob_size(self, repository: str, digest: Digest) -> int | None:
+        """The size of a blob; None when there is none."""
+
+    def blob_chunks(
+        self, repository: str, digest: Digest, size: int, offset: int = 0
+    ) -> Iterator[bytes]:
+        """The content of a blob from ``offset`` on; the digest is the caller's to check."""
+
+
+class ImageTarget(Protocol):
+    """One registry to write to; every method may be called from several threads."""
+
+    def ping(self) -> None:
+        """Prove that the registry answers and takes the credentials."""
+
+    def head_manifest(self, repository: str, reference: str) -> Descriptor | None:
+        """What a tag or digest names; None when there is none."""
+
+    def get_manifest(self, repository: str, reference: str) -> FetchedManifest | None:
+        """The raw manifest behind a tag or digest; None when there is none."""
+
+    def blob_size(self, repository: str, digest: Digest) -> int | None:
+        """The size of a blob; None when there is none."""
+
+    def push_blob(
+        self,
+        repository: str,
+        digest: Digest,
+        size: int,
+        open_body: Callable[[], Iterator[bytes]],
+    ) -> None:
+        """Send a blob whose content is proven while it passes."""
+
+    def mount_blob(self, repository: str, digest: Digest, source: str) -> bool:
+        """Make a blob of another repository appear here; False when the registry will not."""
+
+    def put_manifest(self, repository: str, reference: str, raw: bytes, media_type: str) -> None:
+        """Store a manifest under a tag or its digest."""
