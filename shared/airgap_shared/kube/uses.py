@@ -34,6 +34,39 @@ class FieldPath:
         return text.removeprefix(".")
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a text: from this character up to, not including, that one."""
+
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The text behind base64."""
+
+    def __str__(self) -> str:
+        return "|base64"
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A value in a YAML or JSON document that is written as text; ``document`` counts from 0."""
+
+    document: int
+    path: FieldPath
+
+    def __str__(self) -> str:
+        return f"|yaml[{self.document}].{self.path}".removesuffix(".")
+
+
+Step = Span | Encoded | Embedded
+
+
 class Verdict(enum.StrEnum):
     """What was decided about an image-like text."""
 
@@ -47,7 +80,8 @@ class ImageUse:
     """An image-like text at one place of one object.
 
     ``text`` is the reference as it was found. ``rule`` names the rule that found it and
-    ``reason`` says in words why the verdict is what it is.
+    ``reason`` says in words why the verdict is what it is. ``inside``
+    leads from the value at ``path`` to the text, when the text is not that whole value.
     """
 
     text: str
@@ -56,8 +90,9 @@ class ImageUse:
     rule: str
     verdict: Verdict
     reason: str
+    inside: tuple[Step, ...] = ()
 
     @property
     def place(self) -> str:
         """File, object and path, as messages and reports show it."""
-        return f"{self.object}#{self.path}"
+        return f"{self.object}#{self.path}" + "".join(map(str, self.inside))
