@@ -55,15 +55,12 @@ class PartialBundle:
             self._lock()
             yield
         finally:
+            if os.fstat(self._descriptor).st_size == 0:
+                self.path.unlink(missing_ok=True)
             os.close(self._descriptor)
 
-    def head(self, size: int) -> bytes:
-        """The first bytes that are in the file already."""
-        with _translated(self.path):
-            return os.pread(self._descriptor, size, 0)
-
     def write(self, plan: BundlePlan, fetch: Fetch, jobs: int, progress: Progress) -> None:
-        """Write everything, or what an earlier run did not, and put the file in its place.
+        """Write everything, or what an earlier run did not; :meth:`publish` is the last step.
 
         ``fetch`` is called from up to ``jobs`` threads.
 
@@ -82,13 +79,17 @@ class PartialBundle:
                 self._write_stored(plan.stored, segments, fetch, jobs, progress)
                 self._write_rest(plan, segments, fetch, written, progress)
                 os.fsync(self._descriptor)
-                self.path.replace(self.output)
-                _sync_folder(self.output.parent)
         except DiskFull:
             self.path.unlink(missing_ok=True)
             raise
         finally:
             progress.end()
+
+    def publish(self) -> None:
+        """Give the finished file its name."""
+        with _translated(self.output):
+            self.path.replace(self.output)
+            _sync_folder(self.output.parent)
 
     def _lock(self) -> None:
         try:

@@ -1,0 +1,107 @@
+"""Create a bundle: seal the statement, write the file, read it back, give it its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap_bundler.composing import Contents, same_but_time
+from airgap_bundler.pinning import as_source_error
+from airgap_shared.bundle.plan import BundlePlan
+from airgap_shared.bundle.statement import Member, Release, Statement, parse_statement
+from airgap_shared.errors import AirgapError
+from airgap_shared.oci.digest import Digest
+from airgap_shared.stores.bundlewriter import PartialBundle
+from airgap_shared.stores.medium import FileMedium
+from airgap_shared.stores.opening import open_bundle, verify_blobs
+from airgap_shared.stores.ports import ImageSource
+from airgap_shared.stores.progress import Progress
+from airgap_shared.trust.envelope import parse_envelope, seal
+from airgap_shared.trust.keys import Signer
+from airgap_shared.trust.policy import TrustPolicy, unseal
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedBundle:
+    """The finished file: its size in bytes, what was signed, and by which key."""
+
+    path: Path
+    size: int
+    statement: Statement
+    statement_digest: Digest
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """One run of create, from pinned contents to a finished file."""
+
+    contents: Contents
+    open_registry: Callable[[str], ImageSource]
+    signer: Signer
+    jobs: int
+    progress: Progress
+
+    def write(self, output: Path, release: Release, platforms: tuple[str, ...]) -> CreatedBundle:
+        """Write ``output``, or go on where an interrupted run with the same contents stopped.
+
+        Raises:
+            AirgapError: nothing is at ``output`` that was not there before; what was fetched is
+                kept in ``output.partial`` for the next run.
+
+        """
+        partial = PartialBundle(output)
+        with partial.opened():
+            statement = self.contents.statement(release, platforms)
+            earlier = self._earlier(partial.path)
+            if earlier is not None:
+                statement = self._resumed(statement, earlier, partial.path)
+            payload = statement.to_json()
+            plan = BundlePlan(
+                statement,
+                seal(payload, [self.signer]).to_json(),
+                self.contents.content,
+                self.contents.compressible,
+            )
+            partial.write(plan, self._fetch, self.jobs, self.progress)
+            self._read_back(partial.path)
+            partial.publish()
+        return CreatedBundle(
+            output,
+            output.stat().st_size,
+            statement,
+            Digest.of(payload),
+            self.signer.public_key.key_id,
+        )
+
+    def _fetch(self, member: Member, offset: int) -> Iterator[bytes]:
+        location = self.contents.locations[member.digest]
+        try:
+            registry = self.open_registry(location.registry)
+            yield from registry.blob_chunks(location.repository, member.digest, member.size, offset)
+        except AirgapError as problem:
+            raise as_source_error(problem, f"{location}@{member.digest}") from problem
+
+    def _earlier(self, partial: Path) -> Statement | None:
+        """The statement that an interrupted run signed with this key, if there is one."""
+        try:
+            with FileMedium(partial) as medium:
+                envelope = parse_envelope(medium.read_envelope())
+            policy = TrustPolicy((self.signer.public_key,))
+            return parse_statement(unseal(envelope, policy).payload)
+        except AirgapError:
+            return None
+
+    def _resumed(self, statement: Statement, earlier: Statement, partial: Path) -> Statement:
+        resumed = same_but_time(statement, earlier)
+        if resumed is None:
+            self.progress.note(f"{partial} was begun with other contents; starting over")
+            return statement
+        self.progress.note(f"going on with {partial}")
+        return resumed
+
+    def _read_back(self, path: Path) -> None:
+        with FileMedium(path) as medium:
+            bundle = open_bundle(medium, TrustPolicy((self.signer.public_key,)))
+            verify_blobs(bundle, self.jobs, self.progress)

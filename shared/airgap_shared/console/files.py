@@ -1,0 +1,84 @@
+"""Small files that commands read and write."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airgap_shared.errors import KeyFileInvalid, UsageError
+
+if TYPE_CHECKING:
+    from airgap_shared.stores.medium import Medium
+    from airgap_shared.trust.policy import TrustPolicy
+
+
+def read_key_file(path: Path) -> bytes:
+    """The content of a key file.
+
+    Raises:
+        KeyFileInvalid: it cannot be read, or is far too large to be a key.
+
+    """
+    from airgap_shared.trust.keys import KEY_FILE_LIMIT
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(KEY_FILE_LIMIT + 1)
+    except OSError as problem:
+        raise KeyFileInvalid(
+            f"cannot read the key: {problem.strerror}", where=str(path)
+        ) from problem
+    if len(content) > KEY_FILE_LIMIT:
+        raise KeyFileInvalid("too large to be a key", where=str(path))
+    return content
+
+
+def load_policy(keys: Sequence[Path]) -> TrustPolicy:
+    """The trust that ``--key`` options express: any one of the keys must have signed."""
+    from airgap_shared.trust.keys import parse_public_key
+    from airgap_shared.trust.policy import TrustPolicy
+
+    return TrustPolicy(tuple(parse_public_key(read_key_file(key), str(key)) for key in keys))
+
+
+@contextmanager
+def open_medium(bundle: str) -> Iterator[Medium]:
+    """The bundle at a path, or from standard input for ``-``; other than regular files stream."""
+    from airgap_shared.stores.medium import FileMedium, StreamMedium
+
+    if bundle == "-":
+        if sys.stdin.isatty():
+            raise UsageError("standard input is a terminal", next_step="give a bundle file")
+        yield StreamMedium(sys.stdin.buffer)
+    elif Path(bundle).exists() and not Path(bundle).is_file() and not Path(bundle).is_dir():
+        with Path(bundle).open("rb") as stream:
+            yield StreamMedium(stream, bundle)
+    else:
+        with FileMedium(Path(bundle)) as medium:
+            yield medium
+
+
+def write_new_file(path: Path, content: bytes, mode: int) -> None:
+    """Write a file that must not exist yet, with these permissions from the first byte on.
+
+    Raises:
+        UsageError: it exists, or cannot be written.
+
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    except FileExistsError as problem:
+        raise UsageError(
+            "the file exists already",
+            where=str(path),
+            changed="it was left as it is",
+            next_step="choose another name",
+        ) from problem
+    except OSError as problem:
+        raise UsageError(f"cannot write: {problem.strerror}", where=str(path)) from problem
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)

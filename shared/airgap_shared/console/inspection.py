@@ -1,0 +1,98 @@
+"""``inspect`` and ``verify``: the same two commands on both sides of the gap."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from airgap_shared.console.outcome import Format, command, print_result
+
+if TYPE_CHECKING:
+    from airgap_shared.bundle.statement import Statement
+    from airgap_shared.stores.opening import VerifiedBundle
+
+BundleArgument = Annotated[
+    str, typer.Argument(metavar="BUNDLE", help="The bundle file, or - for standard input.")
+]
+KeysOption = Annotated[
+    list[Path] | None,
+    typer.Option("--key", metavar="PUB", help="A public key to trust; may be given again."),
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the result.")]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, max=64, help="How many transfers run at once.")
+]
+
+
+def inspect(bundle: BundleArgument, form: FormatOption = Format.TEXT) -> None:
+    """Show what a bundle says is inside. Nothing is verified; use verify before you trust it.
+
+    Example: airgap-import inspect shop.tar.zst
+    """
+    with command(form):
+        from airgap_shared.console.files import open_medium
+        from airgap_shared.console.report import statement_document, statement_text
+        from airgap_shared.stores.opening import read_statement
+
+        with open_medium(bundle) as medium:
+            statement = read_statement(medium)
+        banner = "NOT VERIFIED: this is what the file says of itself\n\n"
+        print_result(
+            {"verified": False, **statement_document(statement)},
+            banner + statement_text(statement),
+            form,
+        )
+
+
+def verify(
+    bundle: BundleArgument,
+    keys: KeysOption = None,
+    jobs: JobsOption = 4,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Verify the signature and every byte of a bundle.
+
+    Example: airgap-import verify shop.tar.zst --key vendor.pub
+    """
+    with command(form):
+        from airgap_shared.console.files import load_policy, open_medium
+        from airgap_shared.console.progress import open_progress
+        from airgap_shared.stores.opening import open_bundle, verify_blobs
+
+        policy = load_policy(keys or [])
+        progress = open_progress(sys.stderr, sys.stderr.isatty())
+        with open_medium(bundle) as medium:
+            verified = open_bundle(medium, policy)
+            note = expiry_note(verified.statement)
+            if note:
+                progress.note(note)
+            verify_blobs(verified, jobs, progress)
+        _print_verified(verified, bundle, form)
+
+
+def expiry_note(statement: Statement) -> str:
+    """A warning when the bundle is past its time; empty otherwise."""
+    expires = statement.release.expires
+    if datetime.now(UTC) <= expires:
+        return ""
+    return f"warning: the bundle was meant to be used before {expires:%Y-%m-%d}"
+
+
+def _print_verified(verified: VerifiedBundle, name: str, form: Format) -> None:
+    from airgap_shared.console.report import statement_document
+    from airgap_shared.console.text import byte_size
+
+    statement = verified.statement
+    signers = [key.key_id for key in verified.signers]
+    release = statement.release
+    print_result(
+        {"verified": True, "signers": signers, **statement_document(statement)},
+        f"OK: {name} is {release.app} {release.version}, signed by {', '.join(signers)}; "
+        f"{len(statement.members)} members, {byte_size(statement.total_size)}, "
+        f"{len(statement.images)} images: every byte is as signed",
+        form,
+    )

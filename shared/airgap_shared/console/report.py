@@ -1,0 +1,67 @@
+"""A bundle's statement for people and for machines."""
+
+from __future__ import annotations
+
+from airgap_shared.bundle import names
+from airgap_shared.bundle.statement import Role, Statement, format_time
+from airgap_shared.console.text import byte_size, table
+from airgap_shared.oci.digest import Digest
+
+
+def statement_document(statement: Statement) -> dict[str, object]:
+    """What a statement says, as the JSON results of inspect, verify and create show it."""
+    release = statement.release
+    return {
+        "app": release.app,
+        "version": release.version,
+        "channel": release.channel,
+        "sequence": release.sequence,
+        "created": format_time(release.created),
+        "expires": format_time(release.expires),
+        "tool": release.tool,
+        "statement": str(Digest.of(statement.to_json())),
+        "platforms": list(statement.platforms),
+        "images": [
+            {
+                "reference": image.source.canonical,
+                "literals": list(image.literals),
+                "digest": str(image.root),
+                "upstreamDigest": str(image.upstream),
+                "mediaType": image.media_type,
+                "platforms": list(image.platforms),
+            }
+            for image in statement.images
+        ],
+        "files": [
+            member.path.removeprefix(names.APPLICATION)
+            for member in statement.members
+            if member.role is Role.APPLICATION
+        ],
+        "members": len(statement.members),
+        "bytes": statement.total_size,
+    }
+
+
+def statement_text(statement: Statement) -> str:
+    """The same for people."""
+    release = statement.release
+    facts = [
+        ("application", f"{release.app} {release.version}"),
+        ("channel", f"{release.channel}, sequence {release.sequence}"),
+        ("created", f"{format_time(release.created)} by {release.tool}"),
+        ("use before", format_time(release.expires)),
+        ("platforms", ", ".join(statement.platforms)),
+        ("content", f"{len(statement.members)} members, {byte_size(statement.total_size)}"),
+    ]
+    images = [
+        (image.source.canonical, str(image.root), ", ".join(image.platforms))
+        for image in statement.images
+    ]
+    text = table(facts)
+    if images:
+        text += f"\n\nimages ({len(images)}):\n" + table(images, "  ")
+    files = [member.path for member in statement.members if member.role is Role.APPLICATION]
+    if files:
+        shown = [path.removeprefix(names.APPLICATION) for path in files]
+        text += f"\n\nfiles ({len(files)}):\n" + "\n".join(f"  {path}" for path in shown)
+    return text
