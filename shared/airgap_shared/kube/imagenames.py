@@ -70,7 +70,6 @@ _OTHER_THINGS = frozenset(
         "ttl",
         "type",
         "uid",
-        "url",
         "user",
         "verification",
         "verify",
@@ -80,7 +79,7 @@ _OTHER_THINGS = frozenset(
 _REPOSITORY_WORDS = frozenset({"repository", "repositories", "repo"})
 # Keys that only say "here is the value"; what it is stands one level above.
 GENERIC_KEYS = frozenset(
-    {"value", "default", "values", "options", "reference", "ref", "url", "uri", "names", "name"}
+    {"value", "default", "values", "options", "reference", "ref", "uri", "names", "name"}
 )
 
 

@@ -1,0 +1,136 @@
+"""The manifest files below a folder: sorted, without hidden files, never outside of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from airgap_bundler.sources.application import SkippedFile
+from airgap_shared.errors import LimitExceeded, MediaReadError, UsageError
+from airgap_shared.kube.yamltext import SIZE_LIMIT
+
+SUFFIXES = (".yaml", ".yml", ".json")
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+CHART = "Chart.yaml"
+
+
+@dataclass(slots=True)
+class Folder:
+    """What a walk through a folder found: files by their path inside it, and the others."""
+
+    root: Path
+    files: dict[str, Path] = field(default_factory=dict)
+    skipped: list[SkippedFile] = field(default_factory=list)
+
+
+def walk_folder(root: Path) -> Folder:
+    """Find the manifest files of a folder, and those below it, in the order of their paths.
+
+    Raises:
+        UsageError: the folder is a kustomization or a chart, or holds a chart.
+        MediaReadError: a folder cannot be listed.
+
+    """
+    _refuse_kustomization(root)
+    folder = Folder(root)
+    links: list[tuple[str, Path]] = []
+    for path, entry in _entries(root, ""):
+        reason = _skip_reason(entry)
+        if reason:
+            folder.skipped.append(SkippedFile(path, reason))
+        elif entry.is_symlink():
+            links.append((path, entry))
+        else:
+            folder.files[path] = entry
+    _follow(links, folder)
+    folder.files = dict(sorted(folder.files.items()))
+    return folder
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a manifest file, bounded.
+
+    Raises:
+        LimitExceeded: the file is larger than a manifest may be.
+        MediaReadError: the file cannot be read.
+
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        raise MediaReadError(f"cannot read: {error.strerror}", where=str(path)) from error
+    if len(content) > SIZE_LIMIT:
+        raise LimitExceeded(f"the file is larger than {SIZE_LIMIT} bytes", where=str(path))
+    return content
+
+
+def _entries(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    """Every entry below a folder but other folders, hidden ones and links among them."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise MediaReadError(f"cannot list: {error.strerror}", where=str(folder)) from error
+    for entry in entries:
+        path = f"{prefix}{entry.name}"
+        if not entry.is_dir() or entry.is_symlink() or _is_hidden(entry):
+            yield path, entry
+            continue
+        if (entry / CHART).is_file():
+            raise _chart_refused(entry)
+        yield from _entries(entry, f"{path}/")
+
+
+def _is_hidden(entry: Path) -> bool:
+    return entry.name.startswith(".")
+
+
+def _skip_reason(entry: Path) -> str:
+    """Why an entry is not read; empty when it is."""
+    if _is_hidden(entry):
+        return "hidden"
+    if entry.is_dir():
+        return "a link to a folder"
+    if entry.name in KUSTOMIZATIONS:
+        return "a kustomization inside the folder; its files are read as they are"
+    if entry.suffix not in SUFFIXES:
+        return f"not {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+    if not entry.exists():
+        return "a link to nothing"
+    return "" if entry.is_file() else "not a regular file"
+
+
+def _follow(links: list[tuple[str, Path]], folder: Folder) -> None:
+    """Read links that stay inside the folder and name a file that is not read already."""
+    root = Path(os.path.realpath(folder.root))
+    seen = {Path(os.path.realpath(entry)): path for path, entry in folder.files.items()}
+    for path, entry in links:
+        target = Path(os.path.realpath(entry))
+        if not target.is_relative_to(root):
+            folder.skipped.append(SkippedFile(path, "a link that leads out of the folder"))
+        elif target in seen:
+            folder.skipped.append(SkippedFile(path, f"the same file as {seen[target]}"))
+        else:
+            seen[target] = path
+            folder.files[path] = entry
+
+
+def _refuse_kustomization(root: Path) -> None:
+    if any((root / name).is_file() for name in KUSTOMIZATIONS):
+        raise UsageError(
+            "this folder is a kustomization, which is not read yet",
+            where=str(root),
+            next_step=f"render it first: kubectl kustomize {root} > app.yaml",
+        )
+    if (root / CHART).is_file():
+        raise _chart_refused(root)
+
+
+def _chart_refused(root: Path) -> UsageError:
+    return UsageError(
+        "this folder is a Helm chart, which is not read yet",
+        where=str(root),
+        next_step=f"render it first: helm template NAME {root} > app.yaml",
+    )
