@@ -295,6 +295,12 @@ class TagConflict(RegistryError):
     exit_code = 23
 
 
+class TagImmutable(RegistryError):
+    """The registry does not let this tag be moved or written again."""
+
+    exit_code = 23
+
+
 class RegistryIntegrityError(RegistryError):
     """The registry holds or returns other bytes than were pushed."""
 

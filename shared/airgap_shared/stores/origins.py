@@ -1,0 +1,141 @@
+"""Origin rules: where a registry may send us, and what goes along.
+
+Registries name URLs in three places: the upload ``Location``, redirects, and the realm of a
+challenge. Each has led to stolen credentials somewhere (CVE-2020-15157, CVE-2023-32681,
+CVE-2026-48978, CVE-2026-50151).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from airgap_shared.errors import UnsafeRedirect, UnsafeTokenRealm, UnsafeUploadLocation
+from airgap_shared.stores.endpoint import Endpoint, Origin
+from airgap_shared.stores.exchange import Answer, Request
+from airgap_shared.stores.redaction import readable
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MAX_REDIRECTS = 5
+#: Registries that issue tokens on another host, and that host.
+_TOKEN_HOSTS = {
+    "registry-1.docker.io": frozenset({"auth.docker.io"}),
+    "registry.gitlab.com": frozenset({"gitlab.com"}),
+}
+_PROXY_ADVICE = (
+    "have the registry's proxy pass the Host and X-Forwarded-Proto headers on, or set http.host "
+    "or http.relativeurls in the registry"
+)
+
+
+def upload_location(answer: Answer, endpoint: Endpoint, where: str) -> str:
+    """The absolute URL of an upload session.
+
+    Raises:
+        UnsafeUploadLocation: it lies on another origin, or there is none.
+
+    """
+    location = answer.headers.get("location", "")
+    if not location:
+        raise UnsafeUploadLocation("the registry opened an upload without a Location", where=where)
+    url = _join(answer.url, location)
+    origin = Origin.of(url)
+    if origin != endpoint.origin:
+        raise UnsafeUploadLocation(
+            f"the registry sends the upload to {_name(origin, location)}, "
+            f"but it is spoken to as {endpoint.origin}",
+            where=where,
+            changed="nothing was sent there",
+            next_step=_PROXY_ADVICE,
+        )
+    return url
+
+
+def redirect_target(request: Request, answer: Answer, hops: int) -> str:
+    """Where a redirect leads, if it may be followed.
+
+    Raises:
+        UnsafeRedirect: the request would change something, from https to http, too many, or no
+            usable ``Location``.
+
+    """
+    location = answer.headers.get("location", "")
+    target = _join(answer.url, location)
+    source_origin, target_origin = Origin.of(answer.url), Origin.of(target)
+    if request.writes:
+        raise UnsafeRedirect(
+            f"the registry redirects a {request.method} from {source_origin} to "
+            f"{_name(target_origin, location)}",
+            where=request.where,
+            changed="nothing was sent there",
+            next_step=f"name the registry by the address it is served at, or {_PROXY_ADVICE}",
+        )
+    if source_origin is None or target_origin is None:
+        raise UnsafeRedirect("a redirect to no usable address", where=request.where)
+    if source_origin.scheme == "https" and target_origin.scheme == "http":
+        raise UnsafeRedirect(
+            f"a redirect from {source_origin} to {target_origin}, which is not encrypted",
+            where=request.where,
+            next_step=_PROXY_ADVICE,
+        )
+    if hops >= MAX_REDIRECTS:
+        raise UnsafeRedirect(f"more than {MAX_REDIRECTS} redirects", where=request.where)
+    return target
+
+
+def check_realm(realm: str, endpoint: Endpoint, allowed: Collection[str]) -> None:
+    """Make sure that the credentials may be shown to a token server.
+
+    Its host must be the registry's, on any port, or be listed.
+
+    Raises:
+        UnsafeTokenRealm: they may not.
+
+    """
+    origin, registry = Origin.of(realm), endpoint.origin
+    where = endpoint.host
+    if origin is None:
+        raise UnsafeTokenRealm(f"no usable token address: {readable(realm)!r}", where=where)
+    if registry.scheme == "https" and origin.scheme == "http":
+        raise UnsafeTokenRealm(
+            f"the registry {registry} wants the credentials sent to {origin}, not encrypted",
+            where=where,
+            changed="no credentials were sent",
+            next_step="have the registry's token realm corrected to https",
+        )
+    if origin.host == registry.host:
+        return
+    known = _TOKEN_HOSTS.get(registry.host, frozenset())
+    if not _is_address(origin.host) and (origin.host in known or origin.host in allowed):
+        return
+    raise UnsafeTokenRealm(
+        f"the registry {registry} wants the credentials shown to {origin}",
+        where=where,
+        changed="no credentials were sent",
+        next_step=f"if that is right, allow it: --token-host {origin.host}",
+    )
+
+
+def _join(base: str, location: str) -> str:
+    """An absolute URL without a fragment; empty if that cannot be made."""
+    try:
+        return urlunsplit(urlsplit(urljoin(base, location))._replace(fragment=""))
+    except ValueError:
+        return ""
+
+
+def _name(origin: Origin | None, text: str) -> str:
+    return str(origin) if origin is not None else repr(readable(text))
+
+
+def _is_address(host: str) -> bool:
+    """Whether a host is written as an IP address, in any of the ways that resolvers take."""
+    last = host.rpartition(".")[2]
+    if last.isdigit() or last.startswith("0x"):
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

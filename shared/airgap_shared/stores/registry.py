@@ -1,0 +1,317 @@
+"""Registries: manifests and blobs by the distribution specification, for several threads."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from airgap_shared.errors import (
+    DigestUnsupported,
+    ImageReferenceInvalid,
+    LimitExceeded,
+    RegistryIntegrity,
+    RegistryRejected,
+)
+from airgap_shared.oci import mediatype
+from airgap_shared.oci.descriptor import Descriptor
+from airgap_shared.oci.digest import Digest, verified_chunks
+from airgap_shared.oci.manifest import MANIFEST_LIMIT
+from airgap_shared.oci.reference import is_valid_repository, is_valid_tag
+from airgap_shared.stores.authorization import Credentials
+from airgap_shared.stores.download import Download
+from airgap_shared.stores.endpoint import Endpoint
+from airgap_shared.stores.exchange import Access, Answer, Request
+from airgap_shared.stores.retrying import Attempts, Transient, retry
+from airgap_shared.stores.settings import ClientSettings
+from airgap_shared.stores.transport import Transport
+from airgap_shared.stores.upload import Uploads, check_announced
+
+_ACCEPT = {"Accept": ", ".join(mediatype.ACCEPTED)}
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedManifest:
+    """A manifest's bytes as they came, the type they were announced as, and their real digest."""
+
+    raw: bytes
+    media_type: str
+    digest: Digest
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What points at it."""
+        return Descriptor(self.media_type, self.digest, len(self.raw))
+
+
+class Registry:
+    """A client of one registry; every method may be called from any thread.
+
+    Every method may raise a :class:`RegistryError` (airgap_shared.errors, codes 20 to 25). Faults
+    that may pass are tried again within the patience of the settings before that.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        context: ssl.SSLContext | None = None,
+        settings: ClientSettings | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        settings = settings or ClientSettings()
+        self._patience = settings.patience
+        self._transport = Transport(endpoint, credentials, context, settings)
+        self._uploads = Uploads(endpoint, self._transport.exchange)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._transport.close()
+
+    def ping(self) -> None:
+        """Make sure that the registry answers, and that it accepts our credentials if we have any.
+
+        Raises:
+            AuthFailed: it does not accept them.
+
+        """
+        retry(self._transport.authorization.learn, self._patience)
+        if self._transport.authorization.credential("") is None:
+            return
+        url = f"{self.endpoint.base_url}/v2/"
+        request = Request("GET", url, self.endpoint.host, (200, 204, 404))
+        self._exchange(request).close()
+
+    def head_manifest(self, repository: str, reference: str) -> Descriptor | None:
+        """What a tag or digest stands for, without fetching it; nothing if it does not exist.
+
+        Registries that do not say enough in the headers are asked for the manifest itself.
+
+        Raises:
+            ImageReferenceInvalid: no repository, tag or digest by the grammar.
+            LimitExceeded, DigestMismatch: as :meth:`get_manifest`, if that is needed.
+
+        """
+        answer = self._exchange(self._manifest_request("HEAD", repository, reference))
+        answer.close()
+        if answer.status == 404:
+            return None
+        media_type, size = answer.headers.get("content-type", ""), answer.length()
+        digest = _announced(answer)
+        if digest is None or size is None or not media_type:
+            fetched = self.get_manifest(repository, reference)
+            return None if fetched is None else fetched.descriptor
+        asked = _digest_or_none(reference)
+        if asked is not None and asked.algorithm == digest.algorithm and asked != digest:
+            raise RegistryIntegrity(
+                f"the registry answers with {digest}", where=self._where(repository, reference)
+            )
+        return Descriptor(media_type, asked or digest, size)
+
+    def get_manifest(self, repository: str, reference: str) -> FetchedManifest | None:
+        """A manifest or index by tag or digest; nothing if it does not exist.
+
+        Raises:
+            ImageReferenceInvalid: no repository, tag or digest by the grammar.
+            LimitExceeded: it is over 4 MiB.
+            DigestMismatch: it does not have the digest that was asked for.
+
+        """
+        request = self._manifest_request("GET", repository, reference)
+
+        def get() -> FetchedManifest | None:
+            answer = self._transport.exchange(request)
+            if answer.status == 404:
+                answer.close()
+                return None
+            raw = answer.body(MANIFEST_LIMIT)
+            if raw is None:
+                raise LimitExceeded(f"a manifest over {MANIFEST_LIMIT} bytes", where=request.where)
+            return FetchedManifest(raw, answer.headers.get("content-type", ""), Digest.of(raw))
+
+        fetched = retry(get, self._patience)
+        asked = _digest_or_none(reference)
+        if fetched is None or asked is None:
+            return fetched
+        asked.check(fetched.raw, request.where)
+        return FetchedManifest(fetched.raw, fetched.media_type, asked)
+
+    def put_manifest(self, repository: str, reference: str, raw: bytes, media_type: str) -> None:
+        """Store a manifest or index, byte for byte, under a tag or its digest.
+
+        Raises:
+            ImageReferenceInvalid: no repository, tag or digest by the grammar.
+            LimitExceeded: it is over 4 MiB; nothing was sent.
+            RegistryRejected: not taken; its details begin with the registry's error codes.
+            TagImmutable: the tag exists and may not be written.
+            RegistryIntegrity: the registry says that it stored something else.
+
+        """
+        where = self._where(repository, reference)
+        if len(raw) > MANIFEST_LIMIT:
+            raise LimitExceeded(
+                f"a manifest of {len(raw)} bytes, over {MANIFEST_LIMIT}", where=where
+            )
+        digest = _digest_or_none(reference)
+        if digest is not None:
+            digest.check(raw, where)
+        url = self._url(repository, "manifests", reference)
+        headers = {"Content-Type": media_type}
+        access = self._transport.access(repository)
+        request = Request("PUT", url, where, (200, 201, 202, 204), access, headers, raw)
+        answer = self._exchange(request)
+        check_announced(answer, digest or Digest.of(raw), where)
+
+    def blob_size(self, repository: str, digest: Digest) -> int | None:
+        """The size in bytes that the registry reports for a blob; nothing if it has none."""
+        answer = self._exchange(self._blob_request("HEAD", repository, digest))
+        if answer.status == 404:
+            return None
+        size = answer.length()
+        if size is None:
+            raise RegistryRejected(
+                "the registry does not tell the size of a blob",
+                where=self._where(repository, str(digest)),
+            )
+        return size
+
+    def blob_chunks(
+        self, repository: str, digest: Digest, size: int, offset: int = 0
+    ) -> Iterator[bytes]:
+        """The bytes of a blob from ``offset`` on, unverified, in chunks of at most 1 MiB.
+
+        A broken connection is continued where it broke. Exactly ``size - offset`` bytes come.
+
+        Raises:
+            SizeMismatch: the registry's blob has another size.
+
+        """
+        request = self._blob_request("GET", repository, digest)
+        return Download(self._transport.exchange, request, size, self._patience).chunks(offset)
+
+    def fetch_blob(self, repository: str, digest: Digest, size: int) -> Iterator[bytes]:
+        """The bytes of a blob, the last chunk withheld until size and digest are proven.
+
+        Raises:
+            SizeMismatch, DigestMismatch: the registry's blob is another one.
+
+        """
+        chunks = self.blob_chunks(repository, digest, size)
+        return verified_chunks(chunks, digest, size, self._where(repository, str(digest)))
+
+    def push_blob(
+        self,
+        repository: str,
+        digest: Digest,
+        size: int,
+        open_body: Callable[[], Iterable[bytes]],
+    ) -> None:
+        """Store a blob; ``open_body`` gives its bytes from the beginning, once for each attempt.
+
+        Size and digest are proven before the last chunk is sent, so that nothing else is ever
+        stored. What ``open_body`` or its chunks raise ends the upload and is raised as it is.
+
+        Raises:
+            ImageReferenceInvalid: no repository by the grammar.
+            SizeMismatch, DigestMismatch: the body is not what it should be.
+            RegistryIntegrity: content is damaged on its way, or stored as something else.
+
+        """
+        self._check_repository(repository)
+        access = self._transport.access(repository)
+        attempts = Attempts(self._patience)
+        while True:
+            try:
+                self._uploads.push(access, digest, size, open_body)
+                return
+            except Transient as fault:
+                attempts.pause(fault)
+            # The answer may have been lost, not the blob.
+            if self.blob_size(repository, digest) == size:
+                return
+
+    def mount_blob(self, repository: str, digest: Digest, source: str) -> bool:
+        """Have a blob of another repository of this registry in this one, too, without sending it.
+
+        False if the registry would not; then it must be pushed.
+        """
+        self._check_repository(repository)
+        self._check_repository(source)
+        access = self._transport.access(repository, source)
+        return retry(lambda: self._uploads.mount(access, digest, source), self._patience)
+
+    def check_push(self, repository: str) -> None:
+        """Make sure that blobs may be pushed here: open an upload session and cancel it.
+
+        Raises:
+            AuthFailed, Denied: we may not.
+            RegistryRejected: nobody may, or the repository must be created first.
+
+        """
+        self._check_repository(repository)
+        access = self._transport.access(repository)
+        location = retry(lambda: self._uploads.begin(access), self._patience)
+        self._uploads.cancel(location, access)
+
+    def _exchange(self, request: Request) -> Answer:
+        """An answer whose body does not matter."""
+
+        def exchange() -> Answer:
+            answer = self._transport.exchange(request)
+            answer.close()
+            return answer
+
+        return retry(exchange, self._patience)
+
+    def _manifest_request(self, method: str, repository: str, reference: str) -> Request:
+        url = self._url(repository, "manifests", reference)
+        where = self._where(repository, reference)
+        return Request(method, url, where, (200, 404), self._access(repository), _ACCEPT)
+
+    def _blob_request(self, method: str, repository: str, digest: Digest) -> Request:
+        url = self._url(repository, "blobs", str(digest))
+        where = self._where(repository, str(digest))
+        return Request(method, url, where, (200, 404), self._access(repository))
+
+    def _access(self, repository: str) -> Access:
+        return self._transport.access(repository)
+
+    def _url(self, repository: str, kind: str, name: str) -> str:
+        self._check_repository(repository)
+        if not is_valid_tag(name) and _digest_or_none(name) is None:
+            raise ImageReferenceInvalid(f"neither tag nor digest: {name[:160]!r}")
+        return f"{self.endpoint.base_url}/v2/{repository}/{kind}/{name}"
+
+    def _check_repository(self, repository: str) -> None:
+        if not is_valid_repository(repository):
+            raise ImageReferenceInvalid(
+                f"not a repository path: {repository[:300]!r}", where=self.endpoint.host
+            )
+
+    def _where(self, repository: str, reference: str) -> str:
+        mark = "@" if ":" in reference else ":"
+        return f"{self.endpoint.host}/{repository}{mark}{reference}"
+
+
+def _digest_or_none(text: str) -> Digest | None:
+    try:
+        return Digest.parse(text)
+    except DigestUnsupported:
+        return None
+
+
+def _announced(answer: Answer) -> Digest | None:
+    return _digest_or_none(answer.headers.get("docker-content-digest", ""))

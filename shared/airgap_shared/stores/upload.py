@@ -1,0 +1,133 @@
+"""Uploads: one POST, then the whole blob in one streamed PUT (distribution-spec, "Push").
+
+That is the only form that every registry takes. A broken upload is begun anew: docker-registry
+2.8 forgets the session with the connection.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from urllib.parse import quote, urlencode
+
+from airgap_shared.errors import (
+    AirgapError,
+    DigestUnsupported,
+    RegistryIntegrity,
+    RegistryUnsafe,
+)
+from airgap_shared.oci.digest import Digest, verified_chunks
+from airgap_shared.stores.endpoint import Endpoint
+from airgap_shared.stores.exchange import Access, Answer, Body, Request
+from airgap_shared.stores.origins import upload_location
+from airgap_shared.stores.retrying import Transient
+
+_log = logging.getLogger(__name__)
+
+
+class Uploads:
+    """The upload sessions of one registry; nothing here is repeated."""
+
+    def __init__(self, endpoint: Endpoint, exchange: Callable[[Request], Answer]) -> None:
+        self._endpoint = endpoint
+        self._exchange = exchange
+
+    def push(
+        self,
+        access: Access,
+        digest: Digest,
+        size: int,
+        open_body: Callable[[], Iterable[bytes]],
+    ) -> None:
+        """Upload a blob whose size and digest are proven before its last chunk is sent.
+
+        Raises:
+            SizeMismatch, DigestMismatch: the body is not what it should be; nothing was stored.
+            RegistryIntegrity: the registry says that it stored something else.
+            Transient, AirgapError: the upload failed.
+
+        """
+        where = f"{self._where(access)}@{digest}"
+        location = self.begin(access)
+        body = Body(size, lambda: verified_chunks(open_body(), digest, size, where))
+        url = f"{location}{'&' if '?' in location else '?'}digest={quote(str(digest))}"
+        headers = {"Content-Type": "application/octet-stream"}
+        put = Request("PUT", url, where, (200, 201, 204), access, headers, body)
+        try:
+            answer = self._exchange(put)
+        except Transient:
+            raise
+        except Exception:
+            self.cancel(location, access)
+            raise
+        answer.close()
+        check_announced(answer, digest, where)
+
+    def mount(self, access: Access, digest: Digest, source: str) -> bool:
+        """Have the registry take a blob over from another of its repositories.
+
+        ``access`` must name the source, too. False if the registry would rather have it pushed.
+        """
+        query = urlencode({"mount": str(digest), "from": source})
+        request = self._post(access, f"?{query}", (201, 202))
+        try:
+            answer = self._exchange(request)
+        except RegistryUnsafe:
+            raise
+        except AirgapError as refusal:
+            _log.debug("no mount from %s: %s", source, refusal)
+            return False
+        answer.close()
+        if answer.status == 201:
+            check_announced(answer, digest, request.where)
+            return True
+        self.cancel(upload_location(answer, self._endpoint, request.where), access)
+        return False
+
+    def begin(self, access: Access) -> str:
+        """Open a session; its address.
+
+        Raises:
+            UnsafeUploadLocation: the registry sends the content elsewhere.
+            Transient, AirgapError: it takes no uploads.
+
+        """
+        request = self._post(access, "", (202,))
+        answer = self._exchange(request)
+        answer.close()
+        return upload_location(answer, self._endpoint, request.where)
+
+    def cancel(self, location: str, access: Access) -> None:
+        """Close a session, if the registry lets us; it forgets it in the end anyway."""
+        request = Request("DELETE", location, self._where(access), range(200, 500), access)
+        try:
+            self._exchange(request).close()
+        except (Transient, AirgapError) as problem:
+            _log.debug("an upload session stays open: %s", problem)
+
+    def _post(self, access: Access, query: str, accepted: tuple[int, ...]) -> Request:
+        url = f"{self._endpoint.base_url}/v2/{access.repository}/blobs/uploads/{query}"
+        return Request("POST", url, self._where(access), accepted, access)
+
+    def _where(self, access: Access) -> str:
+        return f"{self._endpoint.host}/{access.repository}"
+
+
+def check_announced(answer: Answer, digest: Digest, where: str) -> None:
+    """Compare ``Docker-Content-Digest``, where it is given, with what was pushed.
+
+    Raises:
+        RegistryIntegrity: the registry stored something else.
+
+    """
+    text = answer.headers.get("docker-content-digest")
+    if text is None:
+        return
+    try:
+        announced = Digest.parse(text)
+    except DigestUnsupported as problem:
+        raise RegistryIntegrity(
+            f"the registry stored it as {text[:160]!r}", where=where
+        ) from problem
+    if announced.algorithm == digest.algorithm and announced != digest:
+        raise RegistryIntegrity(f"the registry stored it as {announced}", where=where)
