@@ -1,0 +1,155 @@
+"""Writing, checking and swapping directories so that a crash leaves them old or new.
+
+Everything works on names below an open directory and follows no symbolic link.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping
+
+_COMPONENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_DEEPEST = 16
+_OUR_DEPTH = 4
+_RENAME_EXCHANGE = 2  # renameat2(2)
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_TO_BE_HAD = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
+
+# A directory to be written: its files as bytes, its directories as trees.
+Tree = dict[str, "bytes | Tree"]
+
+
+def is_safe_component(name: str) -> bool:
+    """Whether a file or directory of the application may have this name."""
+    return _COMPONENT.fullmatch(name) is not None
+
+
+def is_safe_path(path: str) -> bool:
+    """Whether a file of the application may have this relative path."""
+    return _is_safe(path, _DEEPEST)
+
+
+def _is_safe(path: str, deepest: int) -> bool:
+    parts = path.split("/")
+    return len(parts) <= deepest and all(map(is_safe_component, parts))
+
+
+def tree_of(files: Mapping[str, bytes]) -> Tree:
+    """Files by relative path as a tree.
+
+    Raises:
+        ValueError: a path is not safe, or is both a file and a directory; it says which.
+
+    """
+    root: Tree = {}
+    for path, content in files.items():
+        if not _is_safe(path, _DEEPEST + _OUR_DEPTH):
+            raise ValueError(f"{path[:200]!r} is no safe path")
+        *parents, name = path.split("/")
+        folder = root
+        for parent in parents:
+            below = folder.setdefault(parent, {})
+            if isinstance(below, bytes):
+                raise ValueError(f"{path!r} lies below a file")
+            folder = below
+        if name in folder:
+            raise ValueError(f"{path!r} is both a file and a directory")
+        folder[name] = content
+    return root
+
+
+def write_tree(parent: int, name: str, tree: Tree) -> None:
+    """Make a new directory with everything in it, on the disk when this returns (fsync)."""
+    os.mkdir(name, dir_fd=parent)
+    folder = open_directory(parent, name)
+    try:
+        for child, content in tree.items():
+            if isinstance(content, bytes):
+                write_file(folder, child, content)
+            else:
+                write_tree(folder, child, content)
+        sync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_file(parent: int, name: str, content: bytes) -> None:
+    """Make a new file, its content on the disk when this returns."""
+    with os.fdopen(os.open(name, _NEW_FILE, 0o666, dir_fd=parent), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync(folder: int) -> None:
+    """Have the names in a directory on the disk, on file systems that can promise it."""
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _NOT_TO_BE_HAD:
+            raise
+
+
+def names_in(folder: int) -> set[str]:
+    """The names in an open directory."""
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries}
+
+
+def open_directory(parent: int, name: str) -> int:
+    """Open a directory that is no symbolic link."""
+    return os.open(name, _DIRECTORY, dir_fd=parent)
+
+
+def kind_of(parent: int, name: str) -> str:
+    """``absent``, ``directory``, or ``other`` (a file, a symbolic link, ...)."""
+    try:
+        mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return "absent"
+    return "directory" if stat.S_ISDIR(mode) else "other"
+
+
+def exchange(parent: int, name: str, other_parent: int, other: str) -> None:
+    """Swap two existing names in one step, or in three where the kernel cannot."""
+    try:
+        _exchange_at_once(parent, name, other_parent, other)
+    except OSError as error:
+        if error.errno not in _NOT_TO_BE_HAD:
+            raise
+        exchange_by_renames(parent, name, other_parent, other)
+
+
+def exchange_by_renames(parent: int, name: str, other_parent: int, other: str) -> None:
+    """Swap two existing names in three steps; for a moment ``other`` is not there."""
+    aside = f"{name}.aside"
+    os.rename(other, aside, src_dir_fd=other_parent, dst_dir_fd=parent)
+    try:
+        os.rename(name, other, src_dir_fd=parent, dst_dir_fd=other_parent)
+    except OSError:
+        os.rename(aside, other, src_dir_fd=parent, dst_dir_fd=other_parent)
+        raise
+    os.rename(aside, name, src_dir_fd=parent, dst_dir_fd=parent)
+
+
+def _exchange_at_once(parent: int, name: str, other_parent: int, other: str) -> None:
+    renameat2: Callable[..., int] | None = getattr(
+        ctypes.CDLL(None, use_errno=True), "renameat2", None
+    )
+    if renameat2 is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    done = renameat2(
+        ctypes.c_int(parent),
+        os.fsencode(name),
+        ctypes.c_int(other_parent),
+        os.fsencode(other),
+        ctypes.c_uint(_RENAME_EXCHANGE),
+    )
+    if done != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), other)

@@ -1,0 +1,109 @@
+"""Whom a JSON 6902 patch of a kustomization means, in old and current kustomize."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from airgap_importer.imagestransformer import escaped
+from airgap_shared.errors import OverlayRefused
+from airgap_shared.kube.objects import ObjectIdentity
+
+_META = re.compile(r"[\\+*?()|\[\]{}^$]")
+_DEFAULT_NAMESPACE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class PatchTarget:
+    """The ``target`` of a ``patchesJson6902`` entry.
+
+    kustomize 2.0.3 compares every field literally and takes an empty namespace for any; current
+    kustomize takes every field for an anchored regular expression, an empty one for any, and
+    sees an object without a namespace in ``default``.
+    """
+
+    group: str
+    version: str
+    kind: str
+    name: str
+    namespace: str
+
+    def selects(self, identity: ObjectIdentity) -> bool:
+        """Whether current kustomize patches this object."""
+        pairs = (
+            (self.group, identity.group),
+            (self.version, identity.version),
+            (self.kind, identity.kind),
+            (self.name, identity.name),
+            (self.namespace, identity.namespace or _DEFAULT_NAMESPACE),
+        )
+        return all(not pattern or re.fullmatch(pattern, text) for pattern, text in pairs)
+
+    def names(self, identity: ObjectIdentity) -> bool:
+        """Whether kustomize 2.0.3 patches this object."""
+        return (
+            (self.group, self.version, self.kind, self.name)
+            == (identity.group, identity.version, identity.kind, identity.name)
+        ) and self.namespace in ("", identity.namespace)
+
+
+class PatchTargets:
+    """Finds targets that mean one object of an application and no other."""
+
+    def __init__(self, identities: Iterable[ObjectIdentity]) -> None:
+        self._by_name: dict[tuple[str, str], list[ObjectIdentity]] = defaultdict(list)
+        self._by_length: dict[tuple[str, int], list[ObjectIdentity]] = defaultdict(list)
+        for identity in identities:
+            self._by_name[identity.kind, identity.name].append(identity)
+            self._by_length[identity.kind, len(identity.name)].append(identity)
+
+    def target_of(self, identity: ObjectIdentity, where: str) -> tuple[PatchTarget, bool]:
+        """The target of one object, and whether kustomize 2.0.3 understands it too.
+
+        A target that only current kustomize understands is chosen when the literal one would
+        mean several objects; 2.0.3 then stops and says that it finds nothing.
+
+        Raises:
+            OverlayRefused: no target means this object alone.
+
+        """
+        plain = PatchTarget(
+            identity.group, identity.version, identity.kind, identity.name, identity.namespace
+        )
+        others = self._similar(identity)
+        if _is_literal(plain) and not any(map(plain.selects, others)):
+            return plain, not any(map(plain.names, others))
+        for target in _stricter(plain):
+            if target.selects(identity) and not any(map(target.selects, others)):
+                return target, False
+        raise OverlayRefused("kustomize cannot tell this object from another", where=where)
+
+    def _similar(self, identity: ObjectIdentity) -> Sequence[ObjectIdentity]:
+        """The objects that a target of this one could mean as well: a dot means any character."""
+        if "." in identity.name:
+            near = self._by_length[identity.kind, len(identity.name)]
+        else:
+            near = self._by_name[identity.kind, identity.name]
+        return [other for other in near if other != identity]
+
+
+def _is_literal(target: PatchTarget) -> bool:
+    """Whether every field, read as a regular expression, matches its own text."""
+    fields = (target.group, target.version, target.kind, target.name, target.namespace)
+    return not any(map(_META.search, fields))
+
+
+def _stricter(plain: PatchTarget) -> Iterator[PatchTarget]:
+    exact = PatchTarget(
+        escaped(plain.group),
+        escaped(plain.version),
+        escaped(plain.kind),
+        escaped(plain.name),
+        escaped(plain.namespace),
+    )
+    yield exact
+    exact = replace(exact, group=exact.group or "^$")
+    yield exact
+    yield replace(exact, namespace=exact.namespace or _DEFAULT_NAMESPACE)

@@ -1,0 +1,140 @@
+"""Rendering a kustomization directory: by kubectl or kustomize, or else by ourselves."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from airgap_importer.ownrenderer import render_directory
+from airgap_shared.errors import AirgapError, OverlayRefused
+from airgap_shared.kube.documents import load_objects
+from airgap_shared.kube.objects import KubeObject, ManifestFile
+
+TIMEOUT = 300.0
+
+_LOG = logging.getLogger(__name__)
+_VERSION = re.compile(r"v?\d+\.\d+\.\d+[^\s\"',}]*")
+_SEPARATOR = re.compile(rb"^---[ \t]*\r?\n", re.MULTILINE)
+_LONGEST_COMPLAINT = 2000
+# Nothing of the user's environment: no kubeconfig, no plugins, no proxies.
+_ENVIRONMENT = {"HOME": "/nonexistent", "PATH": "/usr/local/bin:/usr/bin:/bin"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What a kustomization comes to, and who says so (``kubectl v1.32.4``)."""
+
+    renderer: str
+    objects: tuple[KubeObject, ...]
+
+
+class Renderer(Protocol):
+    """Something that renders a kustomization directory."""
+
+    @property
+    def name(self) -> str:
+        """Name and version, as reports show it."""
+
+    def render(self, directory: Path) -> Rendering:
+        """The objects that the kustomization in ``directory`` comes to.
+
+        Raises:
+            OverlayRefused: it cannot be rendered.
+
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramRenderer:
+    """A program that prints the rendered kustomization: ``COMMAND... DIRECTORY``."""
+
+    name: str
+    command: tuple[str, ...]
+
+    def render(self, directory: Path) -> Rendering:
+        try:
+            done = _run((*self.command, str(directory.absolute())))
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise OverlayRefused(f"{self.name} could not render: {error}") from error
+        complaint = done.stderr.decode(errors="replace").strip()
+        if done.returncode != 0:
+            raise OverlayRefused(
+                f"{self.name} refuses the overlay: {complaint[-_LONGEST_COMPLAINT:]}"
+            )
+        if complaint:
+            _LOG.debug("%s: %s", self.name, complaint)
+        return Rendering(self.name, _read(done.stdout, self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRenderer:
+    """The part of kustomize that our overlays need, for machines that have none."""
+
+    name: str = "airgap-import's own renderer"
+
+    def render(self, directory: Path) -> Rendering:
+        try:
+            return Rendering(self.name, render_directory(directory))
+        except OSError as error:
+            raise OverlayRefused(f"{self.name} could not read: {error}") from error
+
+
+def choose_renderer(kubectl: str | None, kustomize: str | None) -> Renderer:
+    """The best renderer there is; the arguments are paths of programs, if there are any."""
+    for label, command, version in (
+        ("kubectl", (kubectl, "kustomize"), (kubectl, "version", "--client")),
+        ("kustomize", (kustomize, "build"), (kustomize, "version")),
+    ):
+        program = command[0]
+        if program is None:
+            continue
+        found = _version(label, [program, *filter(None, version[1:])])
+        # kubectl before 1.14 has no such subcommand and does not know the flag either.
+        if found and _answers([program, command[1] or "", "--help"]):
+            return ProgramRenderer(f"{label} {found}", (program, command[1] or ""))
+        _LOG.info("%s cannot render kustomizations", program)
+    return OwnRenderer()
+
+
+def _version(label: str, command: Sequence[str]) -> str:
+    try:
+        done = _run(command)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    match = _VERSION.search(done.stdout.decode(errors="replace"))
+    return match[0] if done.returncode == 0 and match else ""
+
+
+def _answers(command: Sequence[str]) -> bool:
+    try:
+        return _run(command).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(  # noqa: S603 - an absolute path and a directory of ours, no shell
+        command,
+        env=_ENVIRONMENT,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+
+
+def _read(output: bytes, renderer: str) -> tuple[KubeObject, ...]:
+    """The objects of a rendered stream, document by document: each within the usual limits."""
+    objects: list[KubeObject] = []
+    try:
+        for part in _SEPARATOR.split(output):
+            objects.extend(load_objects(ManifestFile("overlays/midstream", part)))
+    except AirgapError as error:
+        raise OverlayRefused(f"{renderer} prints what cannot be read: {error}") from error
+    return tuple(objects)
