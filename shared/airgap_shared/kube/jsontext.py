@@ -85,17 +85,18 @@ def _check(documents: tuple[tuple[int, object], ...], depth: int, nodes: int) ->
     """Refuse what is too deep or too large, and halves of surrogate pairs."""
     count = 0
     level: list[object] = [value for _, value in documents]
-    for _ in range(depth + 2):
+    for remaining in range(depth, -1, -1):
         count += len(level)
-        if count > nodes:
+        if count > nodes or not (remaining or all(map(_is_scalar, level))):
             raise _NotClean
         for value in level:
             if isinstance(value, str):
                 value.encode()
         level = list(_below(level))
-        if not level:
-            return
-    raise _NotClean
+
+
+def _is_scalar(value: object) -> bool:
+    return not isinstance(value, dict | list)
 
 
 def _below(level: list[object]) -> Iterator[object]:

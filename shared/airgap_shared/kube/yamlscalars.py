@@ -74,7 +74,7 @@ def resolve_plain(text: str) -> Scalar:
     return _float(plain, text) if number is None else number
 
 
-def _integer(plain: str, text: str) -> YamlInteger | None:
+def _integer(plain: str, text: str) -> YamlInteger | YamlFloat | None:
     match = _INTEGER.fullmatch(plain)
     if match is None:
         return None
@@ -85,7 +85,10 @@ def _integer(plain: str, text: str) -> YamlInteger | None:
             break
     if match["sign"] == "-":
         value = -value
-    return YamlInteger(value, text) if -(2**63) <= value < 2**64 else None
+    if -(2**63) <= value < 2**63:
+        return YamlInteger(value, text)
+    # Read as unsigned by go-yaml, then as a double by whoever decodes the JSON.
+    return YamlFloat(float(value), text) if 0 < value < 2**64 else None
 
 
 def _float(plain: str, text: str) -> YamlFloat | str:
