@@ -376,6 +376,12 @@ class Locked(LocalError):
     exit_code = 31
 
 
+class StateCorrupt(LocalError):
+    """What an earlier run noted cannot be understood."""
+
+    exit_code = 32
+
+
 # 40: the sources of create ----------------------------------------------------------------------
 
 

@@ -12,11 +12,16 @@ from airgap_shared.oci.digest import Digest
 
 @dataclass(frozen=True, slots=True)
 class FetchedManifest:
-    """A manifest as the registry sent it; ``digest`` is computed from the bytes."""
+    """A manifest's bytes as they came, the type they were announced as, and their real digest."""
 
     raw: bytes
-    media_type: str | None
+    media_type: str
     digest: Digest
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What points at it."""
+        return Descriptor(self.media_type, self.digest, len(self.raw))
 
 
 class ImageSource(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -24,26 +23,13 @@ from airgap_shared.stores.authorization import Credentials
 from airgap_shared.stores.download import Download
 from airgap_shared.stores.endpoint import Endpoint
 from airgap_shared.stores.exchange import Access, Answer, Request
+from airgap_shared.stores.ports import FetchedManifest
 from airgap_shared.stores.retrying import Attempts, Transient, retry
 from airgap_shared.stores.settings import ClientSettings
 from airgap_shared.stores.transport import Transport
 from airgap_shared.stores.upload import Uploads, check_announced
 
 _ACCEPT = {"Accept": ", ".join(mediatype.ACCEPTED)}
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedManifest:
-    """A manifest's bytes as they came, the type they were announced as, and their real digest."""
-
-    raw: bytes
-    media_type: str
-    digest: Digest
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """What points at it."""
-        return Descriptor(self.media_type, self.digest, len(self.raw))
 
 
 class Registry:

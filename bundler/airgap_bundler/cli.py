@@ -1,0 +1,417 @@
+"""The command line of airgap-bundle: flags to values, wiring, printing, exit codes."""
+
+from __future__ import annotations
+
+import os
+import platform as machine
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from airgap_shared import __version__
+from airgap_shared.console.inspection import FormatOption, JobsOption, inspect, verify
+from airgap_shared.console.outcome import Format, command, print_result
+
+if TYPE_CHECKING:
+    from airgap_bundler.create import CreatedBundle
+    from airgap_bundler.discovery import ImageInventory
+    from airgap_bundler.pinning import PinnedImage
+    from airgap_bundler.sources.application import Application
+    from airgap_shared.bundle.statement import Release
+    from airgap_shared.oci.platform import Platform
+    from airgap_shared.stores.progress import Progress
+    from airgap_shared.trust.keys import PrivateKey
+
+_SHELF_LIFE = timedelta(days=180)
+_ALL_PLATFORMS = "all"
+
+app = typer.Typer(
+    name="airgap-bundle",
+    help="Carry a Kubernetes application into a network with no way in but a disk: "
+    "put it and every image it needs into one signed file.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
+app.command("inspect")(inspect)
+app.command("verify")(verify)
+
+SourcesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE...", help="Files or folders of Kubernetes manifests; - for standard input."
+    ),
+]
+ImagesOption = Annotated[
+    list[str] | None,
+    typer.Option("--image", metavar="REF", help="An image to add; may be given again."),
+]
+ImagesFileOption = Annotated[
+    Path | None,
+    typer.Option("--images-file", metavar="FILE", help="Images to add, one a line."),
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Fail when image-like text is undecided.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"airgap-bundle {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def keygen(
+    prefix: Annotated[
+        str, typer.Argument(metavar="PREFIX", help="Writes PREFIX.key and PREFIX.pub.")
+    ],
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--passphrase-file", metavar="FILE", help="Encrypt the key; first line of FILE."
+        ),
+    ] = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Make a signing key (ECDSA P-256): PREFIX.key stays with you, PREFIX.pub goes to receivers.
+
+    Example: airgap-bundle keygen vendor
+    """
+    with command(form):
+        from airgap_shared.console.files import write_new_file
+        from airgap_shared.errors import UsageError
+        from airgap_shared.trust.keys import PrivateKey
+
+        private, public = Path(f"{prefix}.key"), Path(f"{prefix}.pub")
+        if public.exists():
+            raise UsageError(
+                "the file exists already", where=str(public), next_step="choose another PREFIX"
+            )
+        key = PrivateKey.generate()
+        write_new_file(private, key.to_pem(_passphrase(passphrase_file)), 0o600)
+        write_new_file(public, key.public_key.pem, 0o644)
+        key_id = key.public_key.key_id
+        print_result(
+            {"keyId": key_id, "privateKey": str(private), "publicKey": str(public)},
+            f"key id       {key_id}\n"
+            f"private key  {private}  (keep it secret)\n"
+            f"public key   {public}  (give it to receivers; read them the key id by phone)",
+            form,
+        )
+
+
+@app.command()
+def discover(
+    sources: SourcesArgument = None,
+    images: ImagesOption = None,
+    images_file: ImagesFileOption = None,
+    strict: StrictOption = False,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """List every image an application needs, and every image-like text with its place. No network.
+
+    Example: airgap-bundle discover manifests/
+    """
+    with command(form):
+        from airgap_bundler.discovery import inventory_document
+        from airgap_bundler.listing import inventory_text
+
+        application, inventory = _discover(sources or [], images or [], images_file)
+        document = inventory_document(inventory)
+        document["skipped"] = [
+            {"file": entry.path, "reason": entry.reason} for entry in application.skipped
+        ]
+        print_result(document, inventory_text(inventory, application.skipped), form)
+        if strict:
+            _refuse_undecided(inventory)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="The application's name.")],
+    version: Annotated[
+        str, typer.Option("--version", metavar="VERSION", help="The application's version.")
+    ],
+    key: Annotated[
+        Path, typer.Option("--key", metavar="KEY", help="The private key to sign with.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The bundle to write.")
+    ],
+    sources: SourcesArgument = None,
+    images: ImagesOption = None,
+    images_file: ImagesFileOption = None,
+    strict: StrictOption = False,
+    platforms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--platform",
+            metavar="OS/ARCH",
+            help="Platforms to take, or 'all'; default: linux on this machine's architecture.",
+        ),
+    ] = None,
+    mirrors: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mirror",
+            metavar="PREFIX=LOCATION",
+            help="Read images named PREFIX/… from LOCATION/…; '*=HOST' reads all from HOST.",
+        ),
+    ] = None,
+    plain_http: Annotated[
+        list[str] | None,
+        typer.Option("--plain-http", metavar="HOST", help="A registry without TLS."),
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option("--ca-file", metavar="FILE", help="Certificates to trust, in PEM form."),
+    ] = None,
+    authfile: Annotated[
+        Path | None,
+        typer.Option("--authfile", metavar="FILE", help="Credentials, as docker login writes."),
+    ] = None,
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--passphrase-file", metavar="FILE", help="The passphrase of the key."),
+    ] = None,
+    channel: Annotated[
+        str, typer.Option("--channel", metavar="NAME", help="The release channel.")
+    ] = "stable",
+    sequence: Annotated[
+        int | None,
+        typer.Option(
+            "--sequence", min=0, metavar="N", help="Grows with each release; default: the time."
+        ),
+    ] = None,
+    jobs: JobsOption = 4,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Resolve all images, write nothing.")
+    ] = False,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Find every image the application needs and write one signed bundle.
+
+    An interrupted run leaves FILE.partial; the same command goes on from there.
+
+    Example: airgap-bundle create app/ --name shop --version 1.5.2 --key me.key -o shop.tar.zst
+    """
+    with command(form):
+        from airgap_bundler.composing import compose_contents
+        from airgap_bundler.create import Creation
+        from airgap_bundler.discovery import inventory_document
+        from airgap_bundler.mirrors import parse_mirrors
+        from airgap_bundler.pinning import Pinning
+        from airgap_shared.console.access import RegistryOptions, open_registries
+        from airgap_shared.console.progress import open_progress
+
+        signer = _load_key(key, passphrase_file)
+        release = _release(name, version, channel, sequence)
+        _check_output(output)
+        wanted = _platforms(platforms or [])
+        located = parse_mirrors(mirrors or [])
+        application, inventory = _discover(sources or [], images or [], images_file)
+        if strict:
+            _refuse_undecided(inventory)
+        progress = open_progress(sys.stderr, sys.stderr.isatty())
+        _note_left_out(application, inventory, progress)
+        options = RegistryOptions(tuple(plain_http or ()), ca_file, authfile)
+        with open_registries(options, jobs, progress.note) as registries:
+            pinning = Pinning(located.locate, registries.open, wanted, progress)
+            pinned = pinning.pin(inventory.references, jobs)
+            document = _encode(inventory_document(inventory))
+            contents = compose_contents(application.files, document, pinned, inventory.literals)
+            if dry_run:
+                _print_plan(pinned, form)
+                return
+            creation = Creation(contents, registries.open, signer, jobs, progress)
+            names = tuple(map(str, wanted)) or (_ALL_PLATFORMS,)
+            _print_created(creation.write(output, release, names), form)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _discover(
+    sources: list[str], images: list[str], images_file: Path | None
+) -> tuple[Application, ImageInventory]:
+    from airgap_bundler.discovery import discover as discover_images
+    from airgap_bundler.discovery import parse_given_image, parse_images_file
+    from airgap_bundler.sources.application import Application
+    from airgap_bundler.sources.manifests import STDIN, load_application
+    from airgap_shared.errors import UsageError
+
+    given = [parse_given_image(text) for text in images]
+    if images_file is not None:
+        try:
+            content = images_file.read_bytes()
+        except OSError as problem:
+            raise UsageError(
+                f"cannot read the images file: {problem.strerror}", where=str(images_file)
+            ) from problem
+        given += parse_images_file(content, str(images_file))
+    if not sources and not given:
+        raise UsageError("nothing to bundle", next_step="give a SOURCE, --image or --images-file")
+    stdin = sys.stdin.buffer.read() if STDIN in sources else b""
+    application = load_application(sources, stdin) if sources else Application((), (), ())
+    return application, discover_images(application.objects, given)
+
+
+def _refuse_undecided(inventory: ImageInventory) -> None:
+    from airgap_shared.errors import UndecidedImages
+
+    if inventory.undecided:
+        raise UndecidedImages(
+            f"{len(inventory.undecided)} image-like texts are undecided",
+            changed="nothing was written",
+            next_step="add those that are images with --image, or leave --strict out",
+            details=[
+                f"{entry.text}: {entry.uses[0].file}#{entry.uses[0].object}#{entry.uses[0].path}"
+                for entry in inventory.undecided
+            ],
+        )
+
+
+def _note_left_out(application: Application, inventory: ImageInventory, progress: Progress) -> None:
+    for entry in application.skipped:
+        progress.note(f"skipped {entry.path}: {entry.reason}")
+    if inventory.undecided:
+        progress.note(
+            f"warning: {len(inventory.undecided)} image-like texts are undecided and not bundled; "
+            "see airgap-bundle discover"
+        )
+
+
+def _passphrase(path: Path | None) -> bytes | None:
+    from airgap_shared.errors import KeyFileInvalid
+
+    if path is None:
+        return None
+    try:
+        phrase = path.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
+    except OSError as problem:
+        raise KeyFileInvalid(
+            f"cannot read the passphrase: {problem.strerror}", where=str(path)
+        ) from problem
+    if not phrase:
+        raise KeyFileInvalid("the passphrase is empty", where=str(path))
+    return phrase
+
+
+def _load_key(path: Path, passphrase_file: Path | None) -> PrivateKey:
+    from airgap_shared.console.files import read_key_file
+    from airgap_shared.errors import KeyFileInvalid
+    from airgap_shared.trust.keys import parse_private_key
+
+    pem = read_key_file(path)
+    if path.stat().st_mode & 0o077:
+        raise KeyFileInvalid(
+            "other users can read the private key", where=str(path), next_step=f"chmod 600 {path}"
+        )
+    return parse_private_key(pem, _passphrase(passphrase_file), str(path))
+
+
+def _release(name: str, version: str, channel: str, sequence: int | None) -> Release:
+    from airgap_shared.bundle.names import is_application_name, is_label
+    from airgap_shared.bundle.statement import Release
+    from airgap_shared.errors import UsageError
+
+    if not is_application_name(name):
+        raise UsageError(
+            f"not an application name: {name!r}",
+            where="--name",
+            next_step="use at most 63 lower-case letters, digits and dashes",
+        )
+    for flag, value in (("--version", version), ("--channel", channel)):
+        if not is_label(value):
+            raise UsageError("use 1–128 printable ASCII characters", where=flag)
+    created = _creation_time()
+    return Release(
+        name,
+        version,
+        channel,
+        int(created.timestamp()) if sequence is None else sequence,
+        created,
+        created + _SHELF_LIFE,
+        f"airgap-bundle/{__version__}",
+    )
+
+
+def _creation_time() -> datetime:
+    """Now, or SOURCE_DATE_EPOCH (reproducible-builds.org) when it is set."""
+    from airgap_shared.errors import UsageError
+
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not epoch:
+        return datetime.now(UTC).replace(microsecond=0)
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC)
+    except (ValueError, OverflowError, OSError) as problem:
+        raise UsageError("not a Unix time", where="SOURCE_DATE_EPOCH") from problem
+
+
+def _check_output(output: Path) -> None:
+    from airgap_shared.errors import UsageError
+
+    if output.is_dir():
+        raise UsageError("the output is a folder", where=str(output), next_step="name a file in it")
+    if not output.absolute().parent.is_dir():
+        raise UsageError("there is no such folder", where=str(output.absolute().parent))
+
+
+def _platforms(texts: list[str]) -> tuple[Platform, ...]:
+    from airgap_shared.errors import UsageError
+    from airgap_shared.oci.platform import Platform
+
+    if _ALL_PLATFORMS in texts:
+        if len(texts) > 1:
+            raise UsageError("'all' already means every platform", where="--platform")
+        return ()
+    if not texts:
+        return (Platform.of_machine(machine.machine()),)
+    return tuple(sorted({Platform.parse(text) for text in texts}, key=str))
+
+
+def _encode(document: dict[str, object]) -> bytes:
+    import json
+
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _print_plan(pinned: tuple[PinnedImage, ...], form: Format) -> None:
+    from airgap_bundler.listing import plan_document, plan_text
+
+    print_result(plan_document(pinned), plan_text(pinned), form)
+
+
+def _print_created(created: CreatedBundle, form: Format) -> None:
+    from airgap_shared.console.report import statement_document, statement_text
+    from airgap_shared.console.text import byte_size
+
+    print_result(
+        {
+            "bundle": str(created.path),
+            "size": created.size,
+            "keyId": created.key_id,
+            **statement_document(created.statement),
+        },
+        f"wrote {created.path} ({byte_size(created.size)}), signed by {created.key_id}\n\n"
+        + statement_text(created.statement),
+        form,
+    )

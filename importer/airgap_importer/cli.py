@@ -1,0 +1,273 @@
+"""The command line of airgap-import: flags to values, wiring, printing, exit codes."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from airgap_shared import __version__
+from airgap_shared.console.inspection import (
+    BundleArgument,
+    FormatOption,
+    JobsOption,
+    KeysOption,
+    expiry_note,
+    inspect,
+    verify,
+)
+from airgap_shared.console.outcome import Format, command, print_result
+
+if TYPE_CHECKING:
+    from airgap_importer.apply import Applied
+    from airgap_importer.pushing import PushPlan
+    from airgap_importer.relocation import Relocation
+
+app = typer.Typer(
+    name="airgap-import",
+    help="Bring a bundle made by airgap-bundle into a private registry, and write the kustomize "
+    "overlay that uses it.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
+app.command("inspect")(inspect)
+app.command("verify")(verify)
+
+HostArgument = Annotated[str, typer.Argument(metavar="HOST", help="The registry, HOST[:PORT].")]
+PlainHttpOption = Annotated[bool, typer.Option("--plain-http", help="The registry has no TLS.")]
+CaFileOption = Annotated[
+    Path | None,
+    typer.Option("--ca-file", metavar="FILE", help="Certificates to trust, in PEM form."),
+]
+AuthfileOption = Annotated[
+    Path | None,
+    typer.Option("--authfile", metavar="FILE", help="Credentials, as docker login writes them."),
+]
+UsernameOption = Annotated[
+    str | None, typer.Option("--username", "-u", metavar="NAME", help="The user to push as.")
+]
+PasswordOption = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"airgap-import {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def apply(
+    bundle: BundleArgument,
+    endpoint: Annotated[
+        str,
+        typer.Option(
+            "--registry-endpoint", metavar="HOST[:PORT][/PREFIX]", help="The private registry."
+        ),
+    ],
+    namespace: Annotated[
+        str,
+        typer.Option(
+            "--image-namespace", metavar="NS", help="The path all images get; may be empty."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where the overlay is written.")
+    ],
+    keys: KeysOption = None,
+    plain_http: PlainHttpOption = False,
+    ca_file: CaFileOption = None,
+    authfile: AuthfileOption = None,
+    username: UsernameOption = None,
+    password_stdin: PasswordOption = False,
+    move_tags: Annotated[
+        bool, typer.Option("--move-tags", help="Let existing tags name the new images.")
+    ] = False,
+    downstream: Annotated[
+        str,
+        typer.Option("--downstream", metavar="NAME", help="Your overlay, made once and kept."),
+    ] = "this-cluster",
+    jobs: JobsOption = 4,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")
+    ] = False,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Verify a bundle, push its images into one namespace, write the rewritten overlay.
+
+    Nothing that people or clusters see changes before every byte used was verified. The same
+    command again is safe: it sends only what is missing.
+
+    Example: airgap-import apply shop.tar.zst --key vendor.pub \
+        --registry-endpoint registry.bank.example --image-namespace shop -o shop/
+    """
+    with command(form):
+        from airgap_importer.apply import Application
+        from airgap_importer.relocation import parse_target
+        from airgap_importer.rendering import choose_renderer
+        from airgap_shared.console.access import (
+            RegistryOptions,
+            given_credential,
+            open_registries,
+        )
+        from airgap_shared.console.files import load_policy, open_medium
+        from airgap_shared.console.progress import open_progress
+        from airgap_shared.stores.opening import open_bundle
+
+        policy = load_policy(keys or [])
+        target = parse_target(endpoint, namespace, plain_http)
+        credential = given_credential(username, password_stdin)
+        plain = (target.registry,) if plain_http else ()
+        options = RegistryOptions(plain, ca_file, authfile, credential, writes=True)
+        progress = open_progress(sys.stderr, sys.stderr.isatty())
+        with (
+            open_medium(bundle) as medium,
+            open_registries(options, jobs, progress.note) as registries,
+        ):
+            verified = open_bundle(medium, policy)
+            if note := expiry_note(verified.statement):
+                progress.note(note)
+            registry = registries.open(target.registry)
+            application = Application(verified, target, registry, output, jobs, progress)
+            if dry_run:
+                _print_plan(*application.plan(move_tags), form)
+                return
+            renderer = choose_renderer(shutil.which("kubectl"), shutil.which("kustomize"))
+            _print_applied(application.run(renderer, move_tags, downstream), form)
+
+
+@app.command()
+def login(
+    host: HostArgument,
+    username: Annotated[
+        str, typer.Option("--username", "-u", metavar="NAME", help="The user to push as.")
+    ],
+    password_stdin: PasswordOption = False,
+    plain_http: PlainHttpOption = False,
+    ca_file: CaFileOption = None,
+    authfile: AuthfileOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Check a user and password with a registry and keep them for later commands.
+
+    Example: airgap-import login registry.bank.example -u robot --password-stdin < secret
+    """
+    with command(form):
+        from airgap_shared.console.access import (
+            RegistryOptions,
+            credential_sources,
+            given_credential,
+            open_registries,
+        )
+        from airgap_shared.errors import UsageError
+        from airgap_shared.stores.authfile import store_credential
+
+        credential = given_credential(username, password_stdin)
+        if credential is None:
+            raise UsageError("no password", next_step="use --password-stdin")
+        options = RegistryOptions((host,) if plain_http else (), ca_file, None, credential)
+        with open_registries(options, 1, _note) as registries:
+            registries.open(host).ping()
+        path = credential_sources(authfile).login_path()
+        store_credential(path, host, credential)
+        print_result(
+            {"host": host, "authfile": str(path)}, f"logged in to {host}; kept in {path}", form
+        )
+
+
+@app.command()
+def logout(
+    host: HostArgument, authfile: AuthfileOption = None, form: FormatOption = Format.TEXT
+) -> None:
+    """Forget the user and password of a registry.
+
+    Example: airgap-import logout registry.bank.example
+    """
+    with command(form):
+        from airgap_shared.console.access import credential_sources
+        from airgap_shared.stores.authfile import remove_credential
+
+        path = credential_sources(authfile).login_path()
+        removed = remove_credential(path, host)
+        text = f"removed from {path}" if removed else f"nothing about {host} in {path}"
+        print_result({"host": host, "authfile": str(path), "removed": removed}, text, form)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _print_plan(relocation: Relocation, plan: PushPlan, form: Format) -> None:
+    from airgap_shared.console.text import byte_size, table
+
+    size = sum(blob.size for blob in plan.to_send)
+    missing = sum(len(repository.missing) for repository in plan.repositories)
+    rows = [(canonical, image.reference) for canonical, image in sorted(relocation.images.items())]
+    text = (
+        f"would push {missing} manifests and {len(plan.to_send)} blobs ({byte_size(size)}), "
+        f"and set {len(plan.tags)} tags"
+    )
+    print_result(
+        {
+            "dryRun": True,
+            "images": relocation.to_document()["images"],
+            "manifests": missing,
+            "blobs": len(plan.to_send),
+            "bytes": size,
+            "tags": [f"{image.name}:{image.tag}" for image in plan.tags],
+        },
+        "\n".join([text, table(rows, "  ")] if rows else [text]),
+        form,
+    )
+
+
+def _print_applied(applied: Applied, form: Format) -> None:
+    from dataclasses import asdict
+
+    from airgap_shared.console.text import byte_size, table
+
+    report, proof, release = applied.report, applied.proof, applied.statement.release
+    rows = [
+        (canonical, image.reference)
+        for canonical, image in sorted(applied.relocation.images.items())
+    ]
+    print_result(
+        {
+            "app": release.app,
+            "version": release.version,
+            "output": str(applied.output),
+            "images": applied.relocation.to_document()["images"],
+            "push": asdict(report),
+            "proof": asdict(proof),
+        },
+        f"imported {release.app} {release.version}: {len(rows)} images in "
+        f"{report.repositories} repositories\n"
+        f"  sent {report.blobs_sent} blobs ({byte_size(report.bytes_sent)}), "
+        f"mounted {report.blobs_mounted}, pushed {report.manifests_pushed} manifests "
+        f"({report.manifests_present} were there), set {report.tags_set} tags\n"
+        f"  proven by {proof.renderer}: {proof.uses} image fields, all in the target\n\n"
+        + (table(rows, "  ") + "\n\n" if rows else "")
+        + f"deploy with: kubectl apply -k {applied.output}/overlays/midstream",
+        form,
+    )

@@ -1,0 +1,88 @@
+"""From flags and the environment to registries that can be opened."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airgap_shared.errors import UsageError
+
+if TYPE_CHECKING:
+    from airgap_shared.stores.credential import Credential
+    from airgap_shared.stores.credentials import CredentialSources
+    from airgap_shared.stores.registries import Registries
+
+_USERNAME = "AIRGAP_REGISTRY_USERNAME"
+_PASSWORD = "AIRGAP_REGISTRY_PASSWORD"  # noqa: S105 - the name of a variable
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryOptions:
+    """The flags about registries that both tools share."""
+
+    plain_http: tuple[str, ...] = ()
+    ca_file: Path | None = None
+    authfile: Path | None = None
+    credential: Credential | None = field(default=None, repr=False)
+    writes: bool = False
+
+
+def open_registries(options: RegistryOptions, jobs: int, note: Callable[[str], None]) -> Registries:
+    """The registries that these options allow to open; close them after use."""
+    from airgap_shared.stores.credentials import CredentialStore
+    from airgap_shared.stores.registries import Registries
+    from airgap_shared.stores.settings import ClientSettings
+    from airgap_shared.stores.tls import TrustSettings, standard_certs_dirs
+
+    home = home_folder()
+    return Registries(
+        options.plain_http,
+        CredentialStore(credential_sources(options.authfile, options.credential)),
+        TrustSettings(os.environ, standard_certs_dirs(home), options.ca_file),
+        ClientSettings(writes=options.writes, jobs=jobs),
+        note,
+    )
+
+
+def credential_sources(
+    authfile: Path | None, credential: Credential | None = None
+) -> CredentialSources:
+    """Where credentials are looked for, given this environment."""
+    from airgap_shared.stores.credentials import CredentialSources
+
+    return CredentialSources(os.environ, home_folder(), credential, authfile)
+
+
+def given_credential(username: str | None, password_stdin: bool) -> Credential | None:
+    """The identity from ``--username`` and ``--password-stdin``, or from the environment.
+
+    Raises:
+        UsageError: one of the two without the other.
+
+    """
+    from airgap_shared.stores.credential import Credential
+
+    if username is None and not password_stdin:
+        name, secret = os.environ.get(_USERNAME), os.environ.get(_PASSWORD)
+        return Credential(name, secret) if name and secret else None
+    if username is None or not password_stdin:
+        raise UsageError(
+            "--username and --password-stdin go together",
+            next_step="pipe the password: … --username NAME --password-stdin < password-file",
+        )
+    password = sys.stdin.buffer.read().decode(errors="surrogateescape").rstrip("\r\n")
+    if not password:
+        raise UsageError("standard input holds no password", where="--password-stdin")
+    return Credential(username, password)
+
+
+def home_folder() -> Path:
+    """The user's home folder; a place where nothing is when there is none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")

@@ -1,0 +1,102 @@
+"""Credential helpers: programs named ``docker-credential-NAME`` that keep secrets elsewhere.
+
+The protocol is that of docker-credential-helpers: the server's name on standard input, a JSON
+object with Username and Secret on standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+
+from airgap_shared.errors import AuthFailed
+from airgap_shared.stores.credential import Credential
+from airgap_shared.stores.redaction import readable
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SECONDS = 30.0
+_OUTPUT_LIMIT = 1 << 20
+_NOT_FOUND = b"credentials not found"
+#: The user name that marks the secret as an identity token.
+TOKEN_USER = "<token>"  # noqa: S105
+
+
+class HelperMissing(Exception):
+    """There is no such program here."""
+
+
+def ask_helper(
+    name: str, server: str, environment: Mapping[str, str], seconds: float = _SECONDS
+) -> Credential | None:
+    """What the helper knows for a server; nothing if it says that it knows nothing.
+
+    Raises:
+        HelperMissing: it is not on the PATH of ``environment``.
+        AuthFailed: it fails, takes longer than ``seconds``, or its answer makes no sense.
+
+    """
+    program = f"docker-credential-{name}"
+    path = None
+    if _NAME.fullmatch(name):
+        path = shutil.which(program, path=environment.get("PATH", os.defpath))
+    if path is None:
+        raise HelperMissing(readable(program))
+    status, output = _run(path, server, environment, seconds)
+    if status != 0:
+        if _NOT_FOUND in output.lower():
+            return None
+        raise _failure(program, server, f"ends with status {status}")
+    return _read(output, program, server)
+
+
+def _run(
+    path: str, server: str, environment: Mapping[str, str], seconds: float
+) -> tuple[int, bytes]:
+    """Exit status and standard output; standard error may hold secrets and is dropped."""
+    name = os.path.basename(path)  # noqa: PTH119 - which() gives text
+    try:
+        # A session of its own, so that what the helper starts can be ended with it.
+        process = subprocess.Popen(  # noqa: S603 - a path found by a checked name, no shell
+            [path, "get"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=dict(environment),
+            start_new_session=True,
+        )
+    except OSError as problem:
+        raise _failure(name, server, f"cannot be run: {problem.strerror}") from problem
+    with process:
+        try:
+            output, _ = process.communicate(f"{server}\n".encode(), seconds)
+        except subprocess.TimeoutExpired as problem:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise _failure(name, server, f"does not answer within {seconds:.0f} s") from problem
+    return process.returncode, output[:_OUTPUT_LIMIT]
+
+
+def _read(output: bytes, program: str, server: str) -> Credential:
+    try:
+        answer = json.loads(output)
+        user, secret = answer["Username"], answer["Secret"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        # Without the cause, which holds the secret.
+        raise _failure(program, server, "gives no credentials as JSON") from None
+    if not isinstance(user, str) or not isinstance(secret, str) or not secret:
+        raise _failure(program, server, "gives no credentials as JSON")
+    if user == TOKEN_USER:
+        return Credential(identity_token=secret)
+    return Credential(user, secret)
+
+
+def _failure(program: str, server: str, what: str) -> AuthFailed:
+    return AuthFailed(
+        f"the credential helper {program} {what}",
+        where=server,
+        next_step=f"try it: echo {server} | {program} get",
+    )
