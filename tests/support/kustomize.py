@@ -40,10 +40,7 @@ class Kustomize:
 
 def find_kustomize(name: str) -> Kustomize | None:
     """One of the programs of :data:`NOT_HERE`; None when it is not to be had."""
-    if name == "old-kubectl":
-        program = _old_kubectl(cache_folder())
-    else:
-        program = shutil.which(name)
+    program = _old_kubectl(cache_folder()) if name == "old-kubectl" else shutil.which(name)
     if program is None:
         return None
     return Kustomize(name, (program, "build" if name == "kustomize" else "kustomize"))
