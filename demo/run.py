@@ -44,6 +44,8 @@ TAGGED = (
 )
 PINNED = "quay.io/acme/exporter"
 
+RENDERERS = (("kubectl", "kustomize"), ("kustomize", "build"))
+
 
 class DemoFailed(Exception):
     """A step did not do what it should; the text says which."""
@@ -83,7 +85,7 @@ def _demonstrate(folder: Path, stack: ExitStack) -> None:
     _import(work, target)
     _show_overlay(work)
     _render(work, target)
-    _say("\nDone: every image runs from the closed registry, by the digest that was signed.")
+    _say("\nDone: every image is in the closed registry, under a digest that was signed for.")
 
 
 def _fill(source: DockerRegistry) -> None:
@@ -156,11 +158,12 @@ def _show_overlay(work: Path) -> None:
 
 
 def _render(work: Path, target: DockerRegistry) -> None:
-    if shutil.which("kubectl") is None:
-        _step("kubectl is not here, so the overlay is not rendered; 'apply' has checked it.")
+    program = next((words for words in RENDERERS if shutil.which(words[0])), None)
+    if program is None:
+        _step("Neither kubectl nor kustomize is here to render it; 'apply' has checked it itself.")
         return
     _step("What the cluster would get:")
-    rendered = _run(work, "kubectl", "kustomize", "deploy/overlays/midstream")
+    rendered = _run(work, *program, "deploy/overlays/midstream")
     images = sorted(
         {image for document in yaml.safe_load_all(rendered) for image in _images(document)}
     )
