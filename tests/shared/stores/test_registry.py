@@ -14,10 +14,8 @@ from airgap_shared.errors import (
 )
 from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
-from airgap_shared.stores.credential import Credential
-from airgap_shared.stores.endpoint import Endpoint
 from airgap_shared.stores.registry import Registry
-from airgap_shared.stores.settings import ClientSettings
+from support.clients import body_of, http_client
 from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
 from support.images import (
     DOCKER_LIST,
@@ -36,23 +34,10 @@ DIGEST = Digest.of(CONTENT)
 INDEX = platform_index("app", "linux/amd64", "linux/arm64/v8", style=ImageStyle(docker=True))
 
 
-class Nobody:
-    def lookup(self, host: str, repository: str) -> Credential | None:
-        return None
-
-
 @pytest.fixture
 def client(registry: DockerRegistry) -> Iterator[Registry]:
-    with open_client(registry.host) as made:
+    with http_client(registry.host) as made:
         yield made
-
-
-def open_client(host: str, writes: bool = True) -> Registry:
-    return Registry(Endpoint(host, plain_http=True), Nobody(), None, ClientSettings(writes=writes))
-
-
-def body_of(content: bytes, piece: int = 1 << 20) -> Callable[[], Iterator[bytes]]:
-    return lambda: (content[at : at + piece] for at in range(0, len(content), piece))
 
 
 def push(client: Registry, repository: str, tag: str, image: BuiltImage) -> None:
@@ -237,7 +222,7 @@ def test_a_manifest_whose_content_is_missing_is_refused(client: Registry) -> Non
     ],
 )
 def test_names_outside_the_grammar_are_not_asked_for(repository: str, reference: str) -> None:
-    with open_client("127.0.0.1:1") as client:
+    with http_client("127.0.0.1:1") as client:
         with pytest.raises(ImageReferenceInvalid):
             client.head_manifest(repository, reference)
         with pytest.raises(ImageReferenceInvalid):
@@ -252,7 +237,7 @@ def test_pushing_is_checked_beforehand(client: Registry, registry: DockerRegistr
 
 def test_a_read_only_registry_is_named_as_such(make_registry: MakeRegistry) -> None:
     closed = make_registry(RegistryOptions(read_only=True))
-    with open_client(closed.host) as client:
+    with http_client(closed.host) as client:
         with pytest.raises(RegistryRejected) as caught:
             client.check_push("app")
         assert "read-only" in caught.value.next_step

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airgap_shared.stores.redaction import TEXT_LIMIT, Redactor, readable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Authorization: Basic cm9ib3Q6eA==", "Authorization: Basic [hidden]"),
+        ("you sent bearer abc.def-ghi", "you sent bearer [hidden]"),
+        ("see https://user:pw@host/path", "see https://host/path"),
+        ("at https://host/x?X-Amz-Signature=1&y=2 now", "at https://host/x now"),
+        ("line\r\n\x1b[31mred", "line\\r\\n\\x1b[31mred"),
+        ("really?", "really?"),
+    ],
+)
+def test_what_looks_like_a_secret_is_hidden(text: str, shown: str) -> None:
+    assert readable(text) == shown
+
+
+@given(st.text(max_size=2000))
+def test_any_text_becomes_one_short_printable_line(text: str) -> None:
+    shown = readable(text)
+    assert shown.isprintable()
+    assert len(shown) <= 10 * (TEXT_LIMIT + 1)
+
+
+@given(st.text(min_size=4, max_size=20), st.text(max_size=20), st.text(max_size=20))
+def test_a_known_secret_is_hidden_wherever_it_stands(secret: str, left: str, right: str) -> None:
+    redactor = Redactor()
+    redactor.learn(secret)
+    shown = redactor.clean(left + secret + right)
+    assert secret not in shown.replace("[hidden]", "")
+
+
+def test_of_two_secrets_the_longer_goes_first() -> None:
+    redactor = Redactor()
+    redactor.learn("secret", "secret-and-more", "abc", "")
+    assert redactor.clean("secret-and-more abc") == "[hidden] abc"
