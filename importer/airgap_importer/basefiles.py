@@ -2,12 +2,13 @@
 
 A file whose documents all versions of kustomize separate alike is copied byte for byte. The others
 are written anew, object by object, because some versions drop a document in silence after
-``--- # comment`` (2.0.3), after ``...`` (all), or the second value of a JSON stream (5), and refuse
-a file that also holds something that is no object (measured).
+``--- # comment`` (2.0.3) or the second value of a JSON stream (5), and refuse a file that begins
+with ``{`` and is not JSON (2.0.3) or that also holds something that is no object (all; measured).
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,8 +52,19 @@ def _is_alike(file: ManifestFile, objects: Sequence[KubeObject]) -> bool:
     text = file.content.decode("utf-8-sig")
     if _UNLIKE.search(text):
         return False
+    if text.lstrip().startswith("{") and not _is_json(text):
+        return False
     documents = sum(_CONTENT.search(part) is not None for part in _SEPARATOR.split(text))
     return documents == len(objects)
+
+
+def _is_json(text: str) -> bool:
+    """Whether the text is one JSON value: kustomize 2.0.3 reads nothing else after a ``{``."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _written(file: ManifestFile, objects: Sequence[KubeObject]) -> bytes:

@@ -61,7 +61,7 @@ class ProgramRenderer:
             done = _run((*self.command, str(directory.absolute())))
         except (OSError, subprocess.TimeoutExpired) as error:
             raise OverlayRefused(f"{self.name} could not render: {error}") from error
-        complaint = done.stderr.decode(errors="replace").strip()
+        complaint = _complaint(done.stderr.decode(errors="replace"))
         if done.returncode != 0:
             raise OverlayRefused(
                 f"{self.name} refuses the overlay: {complaint[-_LONGEST_COMPLAINT:]}"
@@ -99,6 +99,11 @@ def choose_renderer(kubectl: str | None, kustomize: str | None) -> Renderer:
             return ProgramRenderer(f"{label} {found}", (program, command[1] or ""))
         _LOG.info("%s cannot render kustomizations", program)
     return OwnRenderer()
+
+
+def _complaint(text: str) -> str:
+    """What it says apart from the warnings that the fields we use are old."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("#")).strip()
 
 
 def _version(label: str, command: Sequence[str]) -> str:
