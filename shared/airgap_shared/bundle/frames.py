@@ -41,18 +41,24 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class FrameHeader:
-    """What a frame says of itself; ``content`` is None when it does not say."""
+    """What a frame says of itself; ``content`` is None when it does not say.
+
+    ``stored`` marks the header of a stored member's frame, which holds raw blocks only
+    (bundle-spec.md, 2.4).
+    """
 
     size: int
     window: int
     content: int | None
     checksum: bool
+    stored: bool
 
 
 @dataclass(frozen=True, slots=True)
 class BlockHeader:
-    """The kind of a block and how many bytes of it follow in the file."""
+    """Whether a block is raw, the last of its frame, and how many bytes of it follow."""
 
+    raw: bool
     last: bool
     size: int
 
@@ -111,7 +117,8 @@ def parse_frame_header(data: bytes) -> FrameHeader:
         window = (1 << (10 + exponent)) // 8 * (8 + mantissa)
     if window > WINDOW_LIMIT:
         raise WindowTooLarge(f"a zstd frame needs a window of {window} bytes, over {WINDOW_LIMIT}")
-    return FrameHeader(len(data), window, content, bool(descriptor & 0x04))
+    stored = data[4:6] == _STORED_DESCRIPTOR
+    return FrameHeader(len(data), window, content, bool(descriptor & 0x04), stored)
 
 
 def _content_width(descriptor: int) -> int:
@@ -130,7 +137,7 @@ def parse_block_header(data: bytes) -> BlockHeader:
     kind, size = value >> 1 & 3, value >> 3
     if kind == 3 or size > BLOCK_LIMIT:
         raise BundleCorrupt("a zstd block that no encoder writes")
-    return BlockHeader(bool(value & 1), 1 if kind == 1 else size)
+    return BlockHeader(kind == 0, bool(value & 1), 1 if kind == 1 else size)
 
 
 def compose_seek_table(frames: list[Frame]) -> bytes:

@@ -68,8 +68,23 @@ class FrameReader:
             raise BundleCorrupt("a zstd frame does not end where a member ends")
 
     def _fill(self) -> None:
-        if self._header is None:
-            self._begin()
+        header = self._header or self._begin()
+        if header.stored:
+            self._fill_stored()
+        else:
+            self._fill_compressed(header)
+
+    def _fill_stored(self) -> None:
+        """Raw blocks are their own content; nothing needs to be decompressed."""
+        block = frames.parse_block_header(self._take(frames.BLOCK_HEADER))
+        if not block.raw or not block.size:
+            raise BundleCorrupt("a frame of a stored member has a block that no writer makes")
+        self._ready = self._take(block.size)
+        self._content += len(self._ready)
+        if block.last:
+            self._end()
+
+    def _fill_compressed(self, header: FrameHeader) -> None:
         pieces: list[bytes] = []
         last = False
         while not last and len(pieces) < 2 * _BLOCKS_AT_ONCE:
@@ -77,14 +92,16 @@ class FrameReader:
             block = frames.parse_block_header(raw)
             pieces += (raw, self._take(block.size))
             last = block.last
-        if last and self._header is not None and self._header.checksum:
+        if last and header.checksum:
             pieces.append(self._take(frames.CHECKSUM))
         self._ready = self._decompress(b"".join(pieces))
         self._content += len(self._ready)
         if last:
+            if not self._frame.eof or self._frame.unused_data:
+                raise BundleCorrupt("a zstd frame does not end with its last block")
             self._end()
 
-    def _begin(self) -> None:
+    def _begin(self) -> FrameHeader:
         start = self._source.read(frames.HEADER_START)
         if len(start) < frames.HEADER_START and frames.MAGIC.startswith(start[:4]):
             raise BundleTruncated("the file ends before the bundle does")
@@ -98,13 +115,13 @@ class FrameReader:
         header = start + self._take(rest)
         self._header = frames.parse_frame_header(header)
         self._frame = self._decompressor.decompressobj()
-        self._decompress(header)
+        if not self._header.stored:
+            self._decompress(header)
+        return self._header
 
     def _end(self) -> None:
         header = self._header
-        if header is None or not self._frame.eof or self._frame.unused_data:
-            raise BundleCorrupt("a zstd frame does not end with its last block")
-        if self._content == 0 or header.content not in (None, self._content):
+        if header is None or self._content == 0 or header.content not in (None, self._content):
             raise BundleCorrupt("a zstd frame does not hold what its header says")
         self.frames.append(Frame(self._compressed, self._content))
         self._header = None

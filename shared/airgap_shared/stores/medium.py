@@ -28,7 +28,7 @@ from airgap_shared.oci.digest import verified_chunks
 from airgap_shared.stores.frames import FrameReader
 from airgap_shared.trust.envelope import ENVELOPE_LIMIT
 
-_READ_SIZE = 1 << 20
+_READ_SIZE = 1 << 19
 
 
 class Medium(Protocol):
