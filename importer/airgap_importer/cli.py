@@ -219,15 +219,10 @@ def _note(text: str) -> None:
 
 
 def _print_plan(relocation: Relocation, plan: PushPlan, form: Format) -> None:
-    from airgap_shared.console.text import byte_size, table
+    from airgap_shared.console.text import byte_size
 
     size = sum(blob.size for blob in plan.to_send)
     missing = sum(len(repository.missing) for repository in plan.repositories)
-    rows = [(canonical, image.reference) for canonical, image in sorted(relocation.images.items())]
-    text = (
-        f"would push {missing} manifests and {len(plan.to_send)} blobs ({byte_size(size)}), "
-        f"and set {len(plan.tags)} tags"
-    )
     print_result(
         {
             "dryRun": True,
@@ -237,7 +232,8 @@ def _print_plan(relocation: Relocation, plan: PushPlan, form: Format) -> None:
             "bytes": size,
             "tags": [f"{image.name}:{image.tag}" for image in plan.tags],
         },
-        "\n".join([text, table(rows, "  ")] if rows else [text]),
+        f"would push {missing} manifests and {len(plan.to_send)} blobs ({byte_size(size)}), "
+        f"and set {len(plan.tags)} tags\n" + _relocated(relocation),
         form,
     )
 
@@ -245,13 +241,10 @@ def _print_plan(relocation: Relocation, plan: PushPlan, form: Format) -> None:
 def _print_applied(applied: Applied, form: Format) -> None:
     from dataclasses import asdict
 
-    from airgap_shared.console.text import byte_size, table
+    from airgap_shared.console.text import byte_size
 
     report, proof, release = applied.report, applied.proof, applied.statement.release
-    rows = [
-        (canonical, image.reference)
-        for canonical, image in sorted(applied.relocation.images.items())
-    ]
+    count = len(applied.relocation.images)
     print_result(
         {
             "app": release.app,
@@ -261,13 +254,20 @@ def _print_applied(applied: Applied, form: Format) -> None:
             "push": asdict(report),
             "proof": asdict(proof),
         },
-        f"imported {release.app} {release.version}: {len(rows)} images in "
+        f"imported {release.app} {release.version}: {count} images in "
         f"{report.repositories} repositories\n"
         f"  sent {report.blobs_sent} blobs ({byte_size(report.bytes_sent)}), "
         f"mounted {report.blobs_mounted}, pushed {report.manifests_pushed} manifests "
         f"({report.manifests_present} were there), set {report.tags_set} tags\n"
         f"  proven by {proof.renderer}: {proof.uses} image fields, all in the target\n\n"
-        + (table(rows, "  ") + "\n\n" if rows else "")
-        + f"deploy with: kubectl apply -k {applied.output}/overlays/midstream",
+        f"{_relocated(applied.relocation)}\n"
+        f"deploy with: kubectl apply -k {applied.output}/overlays/midstream",
         form,
+    )
+
+
+def _relocated(relocation: Relocation) -> str:
+    return "".join(
+        f"  {canonical}\n    → {image.reference}\n"
+        for canonical, image in sorted(relocation.images.items())
     )

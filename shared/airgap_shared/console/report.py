@@ -53,13 +53,11 @@ def statement_text(statement: Statement) -> str:
         ("platforms", ", ".join(statement.platforms)),
         ("content", f"{len(statement.members)} members, {byte_size(statement.total_size)}"),
     ]
-    images = [
-        (image.source.canonical, str(image.root), ", ".join(image.platforms))
-        for image in statement.images
-    ]
     text = table(facts)
-    if images:
-        text += f"\n\nimages ({len(images)}):\n" + table(images, "  ")
+    if statement.images:
+        text += f"\n\nimages ({len(statement.images)}):"
+    for image in statement.images:
+        text += f"\n  {image.source.canonical}\n      {image.root}  {', '.join(image.platforms)}"
     files = [member.path for member in statement.members if member.role is Role.APPLICATION]
     if files:
         shown = [path.removeprefix(names.APPLICATION) for path in files]
