@@ -11,6 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 
 _COMPONENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _DEEPEST = 16
@@ -104,6 +105,13 @@ def names_in(folder: int) -> set[str]:
 def open_directory(parent: int, name: str) -> int:
     """Open a directory that is no symbolic link."""
     return os.open(name, _DIRECTORY, dir_fd=parent)
+
+
+def opened(stack: ExitStack, parent: int, name: str) -> int:
+    """Open a directory that is no symbolic link until the stack ends."""
+    folder = open_directory(parent, name)
+    stack.callback(os.close, folder)
+    return folder
 
 
 def kind_of(parent: int, name: str) -> str:

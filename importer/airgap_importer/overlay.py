@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import logging
 import os
 import shutil
@@ -19,7 +18,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from airgap_importer.filetree import (
     Tree,
@@ -28,45 +26,39 @@ from airgap_importer.filetree import (
     kind_of,
     names_in,
     open_directory,
+    opened,
     sync,
     tree_of,
     write_file,
     write_tree,
 )
 from airgap_importer.kustomization import FILE_NAME, downstream_text, interlock_text
+from airgap_importer.overlaymarker import (
+    MARKER,
+    NOTHING_CHANGED,
+    PARTIAL,
+    STATE,
+    check_ownership,
+    check_places,
+    marker_of,
+    not_ours,
+)
 from airgap_importer.rewriting import Overlay
 from airgap_importer.switching import Swap, carry_out
 from airgap_shared.errors import (
     DiskFull,
     Locked,
-    OverlayNotOurs,
     OverlayNotWritable,
     OverlayRefused,
 )
 from airgap_shared.kube.objects import ManifestFile
-from airgap_shared.oci.fields import Fields, parse_json
 
 DEFAULT_DOWNSTREAM = "this-cluster"
-FORMAT = 1
 
-_STATE = ".airgap"
-_MARKER = "marker.json"
+_LOG = logging.getLogger(__name__)
 _STAGED = "staged"
 _INTERLOCK = "interlock"
-_PARTIAL = ".partial"
-_TOOL = "airgap-import"
-_LARGEST_MARKER = 64 * 1024
-_NOTHING = "nothing was changed"
-# Where a directory must be, if there is anything at all.
-_OURS: Final = (
-    "upstream",
-    "base",
-    "overlays",
-    "overlays/midstream",
-    "overlays/downstreams",
-)
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-_LOG = logging.getLogger(__name__)
 _LINK_IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR})
 
 
@@ -91,7 +83,7 @@ def check_overlay_directory(path: Path, app: str) -> None:
         except FileNotFoundError:
             return
         stack.callback(os.close, folder)
-        _check(folder, path, app)
+        check_ownership(folder, path, app)
 
 
 @contextmanager
@@ -111,13 +103,13 @@ def open_overlay_directory(path: Path, app: str) -> Iterator[OverlayDirectory]:
             path.mkdir(parents=True, exist_ok=True)
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, folder)
-            _check(folder, path, app)
+            check_ownership(folder, path, app)
             state = _state_of(folder)
             stack.callback(os.close, state)
             _lock(state, path)
             _tidy(state)
-            if kind_of(state, _MARKER) == "absent":
-                _write_record(state, _MARKER, _marker(app))
+            if kind_of(state, MARKER) == "absent":
+                _write_record(state, MARKER, marker_of(app))
                 sync(folder)
         yield OverlayDirectory(path, folder, state)
 
@@ -141,11 +133,11 @@ class OverlayDirectory:
         tree = _tree(overlay, upstream)
         tree.setdefault("upstream", {})
         tree[_INTERLOCK] = {FILE_NAME: interlock_text()}
-        with _told(self.path, changed=_NOTHING):
+        with _told(self.path, changed=NOTHING_CHANGED):
             _remove(self._state, _STAGED)
             write_tree(self._state, _STAGED, tree)
             sync(self._state)
-        return StagedOverlay(self.path / _STATE / _STAGED / "overlays" / "midstream")
+        return StagedOverlay(self.path / STATE / _STAGED / "overlays" / "midstream")
 
     def switch(self, downstream: str = DEFAULT_DOWNSTREAM) -> None:
         """Put the staged tree in place; all of it or, when that fails, nothing.
@@ -159,7 +151,7 @@ class OverlayDirectory:
         """
         if not is_safe_component(downstream):
             raise OverlayRefused(f"{downstream[:120]!r} cannot name a downstream")
-        with _told(self.path, changed=_NOTHING), self.planned_switch() as swaps:
+        with _told(self.path, changed=NOTHING_CHANGED), self.planned_switch() as swaps:
             carry_out(swaps)
         with _told(self.path, changed="the overlay was replaced"):
             self._make_downstream(downstream)
@@ -168,13 +160,13 @@ class OverlayDirectory:
     @contextmanager
     def planned_switch(self) -> Iterator[tuple[Swap, ...]]:
         """The steps of :meth:`switch`, in order, each of them durable when it is done."""
-        _check_places(self._folder, self.path)
+        check_places(self._folder, self.path)
         if kind_of(self._folder, "overlays") == "absent":
             os.mkdir("overlays", dir_fd=self._folder)
         with ExitStack() as stack:
-            tree = _opened(stack, self._state, _STAGED)
-            tree_overlays = _opened(stack, tree, "overlays")
-            overlays = _opened(stack, self._folder, "overlays")
+            tree = opened(stack, self._state, _STAGED)
+            tree_overlays = opened(stack, tree, "overlays")
+            overlays = opened(stack, self._folder, "overlays")
             swaps = [
                 Swap(tree, "upstream", self._folder, "upstream"),
                 Swap(tree, "base", self._folder, "base"),
@@ -191,90 +183,30 @@ class OverlayDirectory:
             OverlayNotWritable, DiskFull: it cannot be written.
 
         """
-        if not is_safe_component(name) or name in (_MARKER, _STAGED):
+        if not is_safe_component(name) or name in (MARKER, _STAGED):
             raise ValueError(f"{name!r} cannot name a record")
         with _told(self.path):
             _write_record(self._state, name, content)
 
     def _make_downstream(self, name: str) -> None:
         with ExitStack() as stack:
-            overlays = _opened(stack, self._folder, "overlays")
+            overlays = opened(stack, self._folder, "overlays")
             if kind_of(overlays, "downstreams") == "absent":
                 os.mkdir("downstreams", dir_fd=overlays)
                 sync(overlays)
-            downstreams = _opened(stack, overlays, "downstreams")
+            downstreams = opened(stack, overlays, "downstreams")
             if kind_of(downstreams, name) != "absent":
                 return
-            staged = _opened(stack, self._state, _STAGED)
+            staged = opened(stack, self._state, _STAGED)
             write_tree(staged, "downstream", {FILE_NAME: downstream_text()})
             Swap(staged, "downstream", downstreams, name).apply()
 
 
-def _check(folder: int, path: Path, app: str) -> None:
-    names = names_in(folder)
-    if not names:
-        return
-    if kind_of(folder, _STATE) != "directory":
-        raise _not_ours("holds something that airgap-import did not make", path)
-    with ExitStack() as stack:
-        state = _opened(stack, folder, _STATE)
-        if kind_of(state, _MARKER) == "absent":
-            # A run that was killed at its very beginning.
-            if names == {_STATE} and names_in(state) <= {_MARKER + _PARTIAL}:
-                return
-            raise _not_ours("holds something that airgap-import did not make", path)
-        _check_marker(state, path, app)
-    _check_places(folder, path)
-
-
-def _check_marker(state: int, path: Path, app: str) -> None:
-    where = f"{path}/{_STATE}/{_MARKER}"
-    if kind_of(state, _MARKER) != "other":
-        raise _not_ours("has a marker that is no file", path)
-    marker = os.open(_MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=state)
-    with os.fdopen(marker, "rb") as file:
-        text = file.read(_LARGEST_MARKER)
-    fields = Fields(parse_json(text, where, OverlayNotOurs), where, OverlayNotOurs)
-    if fields.count("format") != FORMAT:
-        fields.refuse("the overlay was made by another version of this tool", "format")
-    if fields.text("tool") != _TOOL:
-        fields.refuse("the overlay was made by another tool", "tool")
-    if fields.text("app") != app:
-        raise _not_ours(f"belongs to the application {fields.text('app')[:100]!r}", path)
-
-
-def _check_places(folder: int, path: Path) -> None:
-    for place in _OURS:
-        if _kind_below(folder, place) == "other":
-            raise _not_ours(f"has something else than a directory at {place}", path)
-
-
-def _kind_below(folder: int, place: str) -> str:
-    """As kind_of, for a path of several names; never through a link."""
-    parent, _, name = place.rpartition("/")
-    if not parent:
-        return kind_of(folder, name)
-    kind = kind_of(folder, parent)
-    if kind != "directory":
-        return "absent"
-    with ExitStack() as stack:
-        return kind_of(_opened(stack, folder, parent), name)
-
-
-def _not_ours(what: str, path: Path) -> OverlayNotOurs:
-    return OverlayNotOurs(
-        f"the directory {what}",
-        where=str(path),
-        changed=_NOTHING,
-        next_step="choose an empty or new directory",
-    )
-
-
 def _state_of(folder: int) -> int:
-    if kind_of(folder, _STATE) == "absent":
-        os.mkdir(_STATE, dir_fd=folder)
+    if kind_of(folder, STATE) == "absent":
+        os.mkdir(STATE, dir_fd=folder)
         sync(folder)
-    return open_directory(folder, _STATE)
+    return open_directory(folder, STATE)
 
 
 def _lock(state: int, path: Path) -> None:
@@ -282,7 +214,7 @@ def _lock(state: int, path: Path) -> None:
         fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise Locked(
-            "another run is at work on this directory", where=str(path), changed=_NOTHING
+            "another run is at work on this directory", where=str(path), changed=NOTHING_CHANGED
         ) from None
     except OSError as error:
         # Some network file systems lock no directories; better no lock than no overlay.
@@ -293,7 +225,7 @@ def _tidy(state: int) -> None:
     """Remove what a killed run left."""
     _remove(state, _STAGED)
     for name in names_in(state):
-        if name.endswith(_PARTIAL):
+        if name.endswith(PARTIAL):
             _remove(state, name)
 
 
@@ -306,36 +238,25 @@ def _remove(parent: int, name: str) -> None:
 
 
 def _write_record(state: int, name: str, content: bytes) -> None:
-    partial = name + _PARTIAL
+    partial = name + PARTIAL
     _remove(state, partial)
     write_file(state, partial, content)
     os.replace(partial, name, src_dir_fd=state, dst_dir_fd=state)
     sync(state)
 
 
-def _marker(app: str) -> bytes:
-    marker = {"format": FORMAT, "tool": _TOOL, "app": app}
-    return (json.dumps(marker, indent=2) + "\n").encode()
-
-
 def _tree(overlay: Overlay, upstream: Iterable[ManifestFile]) -> Tree:
     files = dict(overlay.files)
     for file in upstream:
         if not is_safe_path(file.path):
-            raise OverlayRefused(f"{file.path[:200]!r} is no safe path", changed=_NOTHING)
+            raise OverlayRefused(f"{file.path[:200]!r} is no safe path", changed=NOTHING_CHANGED)
         files[f"upstream/{file.path}"] = file.content
     try:
         return tree_of(files)
     except ValueError as error:
         raise OverlayRefused(
-            f"the files of the application do not fit together: {error}", changed=_NOTHING
+            f"the files of the application do not fit together: {error}", changed=NOTHING_CHANGED
         ) from error
-
-
-def _opened(stack: ExitStack, parent: int, name: str) -> int:
-    folder = open_directory(parent, name)
-    stack.callback(os.close, folder)
-    return folder
 
 
 @contextmanager
@@ -350,7 +271,7 @@ def _told(path: Path, changed: str = "") -> Iterator[None]:
                 error
             )
         if error.errno in _LINK_IN_THE_WAY:
-            raise _not_ours(f"has a link or file in the way: {error.strerror}", path) from error
+            raise not_ours(f"has a link or file in the way: {error.strerror}", path) from error
         raise OverlayNotWritable(
             f"the overlay cannot be written: {error.strerror or error}",
             where=where,
