@@ -43,30 +43,32 @@ def translate(problem: Exception, request: Request) -> AirgapError | Transient:
 
 def _tls_fault(cause: ssl.SSLError, request: Request) -> AirgapError | Transient:
     where = request.where
+    # Both are attributes only of what the ssl module itself has raised.
+    reason: str | None = getattr(cause, "reason", None)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return TLSVerifyFailed(
-            f"the certificate is not trusted: {readable(cause.verify_message)}",
+            f"the certificate is not trusted: {readable(getattr(cause, 'verify_message', ''))}",
             where=where,
             changed="nothing was sent",
             next_step="name the authority that signed it: --ca-file FILE",
         )
-    if cause.reason in _PLAIN_TEXT:
+    if reason in _PLAIN_TEXT:
         return PlainHttpRefused(
             "the registry speaks plain http, not https",
             where=where,
             changed="nothing was sent",
             next_step="if that is meant, allow it: --plain-http",
         )
-    if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) or cause.reason is None:
+    if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) or reason is None:
         error = RegistryUnavailable("the TLS connection broke", where=where)
         return Transient(error)
-    if "ALERT" in cause.reason:
+    if "ALERT" in reason:
         return TLSVerifyFailed(
-            f"the registry ends the TLS handshake: {readable(cause.reason)}",
+            f"the registry ends the TLS handshake: {readable(reason)}",
             where=where,
             next_step="if it wants a client certificate, name one: --cert-file, --key-file",
         )
-    return TLSVerifyFailed(f"no TLS connection: {readable(cause.reason)}", where=where)
+    return TLSVerifyFailed(f"no TLS connection: {readable(reason)}", where=where)
 
 
 def _reason(causes: list[BaseException]) -> str:

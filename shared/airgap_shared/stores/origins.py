@@ -49,7 +49,8 @@ def upload_location(answer: Answer, endpoint: Endpoint, where: str) -> str:
             changed="nothing was sent there",
             next_step=_PROXY_ADVICE,
         )
-    return url
+    # In the spelling that is known to resolve: the registry may write HOST.:443.
+    return urlunsplit(urlsplit(url)._replace(netloc=endpoint.authority))
 
 
 def redirect_target(request: Request, answer: Answer, hops: int) -> str:

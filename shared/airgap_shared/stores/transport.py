@@ -208,7 +208,7 @@ class _Stream:
             size -= len(piece)
             if self._clock() > deadline:
                 error = RegistryTimeout("the registry sends too slowly", where=self._request.where)
-                raise Transient(error)
+                raise Transient(error, tries=3)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from airgap_shared.errors import (
     DigestMismatch,
     ImageReferenceInvalid,
     LimitExceeded,
+    RegistryIntegrity,
     RegistryRejected,
     SizeMismatch,
 )
@@ -17,6 +18,8 @@ from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.registry import Registry
 from support.clients import body_of, http_client
 from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
+from support.fault_proxy import MakeProxy
+from support.faults import FlipByte, Rewrite, Rule
 from support.images import (
     DOCKER_LIST,
     BuiltImage,
@@ -82,6 +85,50 @@ def test_what_is_not_there_is_nothing(client: Registry) -> None:
     assert client.blob_size("shop/cart", DIGEST) is None
     with pytest.raises(RegistryRejected, match="no such blob"):
         list(client.fetch_blob("shop/cart", DIGEST, len(CONTENT)))
+
+
+def test_other_bytes_than_the_digest_asks_for_are_not_taken(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    push_image(registry.host, "app", "1", INDEX)
+    proxy = make_proxy(registry.host, Rule(FlipByte(10), "GET", "manifests"))
+    with http_client(proxy.host) as client:
+        with pytest.raises(DigestMismatch) as caught:
+            client.get_manifest("app", INDEX.digest)
+        assert caught.value.where == f"{proxy.host}/app@{INDEX.digest}"
+        assert client.get_manifest("app", INDEX.digest) is not None
+
+
+def test_a_manifest_over_the_limit_is_not_read(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    push_image(registry.host, "app", "1", INDEX)
+    huge = Rewrite(body=b" " * ((4 << 20) + 1))
+    proxy = make_proxy(registry.host, Rule(huge, "GET", "manifests"))
+    with http_client(proxy.host) as client, pytest.raises(LimitExceeded):
+        client.get_manifest("app", "1")
+
+
+@pytest.mark.parametrize("missing", ["Docker-Content-Digest", "Content-Length", "Content-Type"])
+def test_what_the_headers_do_not_say_is_found_out(
+    registry: DockerRegistry, make_proxy: MakeProxy, missing: str
+) -> None:
+    push_image(registry.host, "app", "1", INDEX)
+    proxy = make_proxy(registry.host, Rule(Rewrite(headers={missing: None}), "HEAD", "manifests"))
+    with http_client(proxy.host) as client:
+        found = client.head_manifest("app", "1")
+    assert found == Descriptor(DOCKER_LIST, Digest.parse(INDEX.digest), len(INDEX.raw))
+    assert len(proxy.requests("GET", "manifests")) == 1
+
+
+def test_another_digest_than_asked_for_is_noticed(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    push_image(registry.host, "app", "1", INDEX)
+    other = Rewrite(headers={"Docker-Content-Digest": str(DIGEST)})
+    proxy = make_proxy(registry.host, Rule(other, "HEAD", "manifests"))
+    with http_client(proxy.host) as client, pytest.raises(RegistryIntegrity):
+        client.head_manifest("app", INDEX.digest)
 
 
 @pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (5 << 20) + 3])
