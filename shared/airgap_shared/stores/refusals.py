@@ -74,7 +74,8 @@ def judge(request: Request, answer: Answer, redactor: Redactor, now: float) -> E
     headers = answer.headers
     wait = parse_retry_after(headers.get("retry-after"), headers.get("date"), now)
     if answer.status == 429:
-        return Transient(RateLimited(said, where=request.where), wait)
+        advice = "run it again later, or log in: registries allow more to those they know"
+        return Transient(RateLimited(said, where=request.where, next_step=advice), wait)
     if answer.status in _AGAIN:
         return _passing(request, said, complaint, wait)
     if request.writes:

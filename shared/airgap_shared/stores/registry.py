@@ -78,7 +78,7 @@ class Registry:
         if self._transport.authorization.credential("") is None:
             return
         url = f"{self.endpoint.base_url}/v2/"
-        request = Request("GET", url, self.endpoint.host, (200, 204, 404))
+        request = Request("GET", url, self.endpoint.host, (200, 204, 404, 405))
         self._exchange(request).close()
 
     def head_manifest(self, repository: str, reference: str) -> Descriptor | None:

@@ -27,7 +27,7 @@ from airgap_shared.stores.connectionfaults import translate
 from airgap_shared.stores.conversation import Conversation
 from airgap_shared.stores.endpoint import Endpoint
 from airgap_shared.stores.exchange import Access, Answer, Body, BodyFailed, Request
-from airgap_shared.stores.redaction import Redactor
+from airgap_shared.stores.redaction import Redactor, readable
 from airgap_shared.stores.retrying import Transient, retry
 from airgap_shared.stores.settings import ClientSettings
 
@@ -40,6 +40,15 @@ _BACKEND = "airgap"
 _DRAIN_LIMIT = 64 * 1024
 _REPOSITORY = re.compile(r"/v2/(?P<repository>.+)/(?:blobs|manifests|tags|referrers)/")
 _FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+def _hide_queries(record: logging.LogRecord) -> bool:
+    """Keep signatures and upload states out of urllib3's own log of requests."""
+    record.msg, record.args = readable(record.getMessage()), ()
+    return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_hide_queries)
 
 
 class AirgapAuth(oras.auth.base.AuthBackend):

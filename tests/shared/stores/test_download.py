@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from airgap_shared.errors import (
@@ -182,15 +184,22 @@ def test_a_reader_may_stop_early(proxy: FaultProxy) -> None:
         assert client.blob_size("app", DIGEST) == SIZE
 
 
-def test_storage_elsewhere_is_asked_without_credentials(
-    registry: DockerRegistry, proxy: FaultProxy, make_proxy: MakeProxy
+def test_storage_elsewhere_is_asked_with_its_signature_only(
+    registry: DockerRegistry,
+    proxy: FaultProxy,
+    make_proxy: MakeProxy,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Registries redirect blobs to object storage, with a signature in the query."""
+    caplog.set_level(logging.DEBUG)
     storage = make_proxy(registry.host, Rule(ResetResponse(2 << 20, False), "GET"))
     target = f"{storage.url}/v2/app/blobs/{DIGEST}?X-Signature=s3cret"
     proxy.add(Rule(Answer(307, {"Location": target}), "GET", "blobs", times=None))
     assert fetched(proxy) == CONTENT
     assert [one.headers.get("range") for one in storage.requests()] == [None, f"bytes={2 << 20}-"]
+    assert all("X-Signature=s3cret" in one.path for one in storage.requests())
+    assert str(DIGEST) in caplog.text
+    assert "s3cret" not in caplog.text
 
 
 def test_a_signature_that_expired_is_asked_for_anew(
