@@ -182,7 +182,7 @@ class _Search:
     def _judge_field(self, place: _Place, value: object, rule: FieldRule) -> None:
         text = scalar_text(value) or ""
         verdict, reason = _verdict(value, text, rule)
-        if verdict is Verdict.IMAGE and (place.inside or self._object.identity.kind == _CRD):
+        if verdict is Verdict.IMAGE and (place.steps or self._object.identity.kind == _CRD):
             verdict, reason = Verdict.UNDECIDED, f"{rule.why}, but it stands inside a text"
         self._report(place, text, rule, verdict, reason)
 

@@ -81,7 +81,7 @@ def test_the_table_is_what_kubectl_says(tmp_path: Path) -> None:
         check=True,
         env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path)},
     )
-    data = json.loads(done.stdout)["data"]
+    data = json.loads(done.stdout, parse_int=float)["data"]
     assert data == {f"k{number}": value for number, value in enumerate(AS_KUBECTL.values())}
 
 
