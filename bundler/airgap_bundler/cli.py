@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airgap_shared import __version__
-from airgap_shared.console.inspection import FormatOption, JobsOption, inspect, verify
+from airgap_shared.console.application import (
+    AuthfileOption,
+    CaFileOption,
+    make_application,
+)
+from airgap_shared.console.inspection import FormatOption, JobsOption
 from airgap_shared.console.outcome import Format, command, print_result
 
 if TYPE_CHECKING:
@@ -28,16 +33,11 @@ if TYPE_CHECKING:
 _SHELF_LIFE = timedelta(days=180)
 _ALL_PLATFORMS = "all"
 
-app = typer.Typer(
-    name="airgap-bundle",
-    help="Carry a Kubernetes application into a network with no way in but a disk: "
+app = make_application(
+    "airgap-bundle",
+    "Carry a Kubernetes application into a network with no way in but a disk: "
     "put it and every image it needs into one signed file.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
 )
-app.command("inspect")(inspect)
-app.command("verify")(verify)
 
 SourcesArgument = Annotated[
     list[str] | None,
@@ -56,23 +56,6 @@ ImagesFileOption = Annotated[
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Fail when image-like text is undecided.")
 ]
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"airgap-bundle {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    _version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
-) -> None: ...
 
 
 @app.command()
@@ -177,14 +160,8 @@ def create(
         list[str] | None,
         typer.Option("--plain-http", metavar="HOST", help="A registry without TLS."),
     ] = None,
-    ca_file: Annotated[
-        Path | None,
-        typer.Option("--ca-file", metavar="FILE", help="Certificates to trust, in PEM form."),
-    ] = None,
-    authfile: Annotated[
-        Path | None,
-        typer.Option("--authfile", metavar="FILE", help="Credentials, as docker login writes."),
-    ] = None,
+    ca_file: CaFileOption = None,
+    authfile: AuthfileOption = None,
     passphrase_file: Annotated[
         Path | None,
         typer.Option("--passphrase-file", metavar="FILE", help="The passphrase of the key."),

@@ -14,7 +14,8 @@ from airgap_importer.overlay import (
     open_overlay_directory,
 )
 from airgap_importer.proof import Proof, expected_of, prove
-from airgap_importer.pushing import Push, PushPlan, PushReport
+from airgap_importer.pushing import Push, PushReport
+from airgap_importer.pushplan import PushPlan, PushPlanner
 from airgap_importer.relocation import Relocation, Target, relocate
 from airgap_importer.rendering import Renderer
 from airgap_importer.rewriting import Overlay, compose_overlay
@@ -64,7 +65,7 @@ class Application:
             check_overlay_directory(self.output, self.bundle.statement.release.app)
             relocation = self._relocate()
             self._compose(relocation)
-            return relocation, self._push(relocation).plan(move_tags)
+            return relocation, self._plan_push(relocation, move_tags)
 
     def run(
         self, renderer: Renderer, move_tags: bool, downstream: str = DEFAULT_DOWNSTREAM
@@ -80,24 +81,25 @@ class Application:
             check_overlay_directory(self.output, statement.release.app)
             relocation = self._relocate()
             overlay = self._compose(relocation)
-            push = self._push(relocation)
-            plan = push.plan(move_tags)
+            plan = self._plan_push(relocation, move_tags)
+        push = Push(self.bundle, plan, self.registry, self.jobs)
         with open_overlay_directory(self.output, statement.release.app) as directory:
             with _changed(_UNSEEN):
-                push.send(plan, self.progress)
+                push.send(self.progress)
                 staged = directory.stage(overlay, self.bundle.files)
                 proof = prove(overlay, renderer.render(staged.midstream), expected_of(relocation))
             with _changed("content and some tags are in the registry; the overlay was not changed"):
-                push.set_tags(plan)
+                push.set_tags()
                 directory.switch(downstream)
-            report = push.report(plan)
+            report = push.report()
             directory.write_record(RELOCATION, _encode(relocation.to_document()))
             directory.write_record(RELOCATION_TABLE, relocation.to_csv().encode())
             directory.write_record(RECEIPT, _encode(self._receipt(report, proof)))
         return Applied(statement, relocation, report, proof, self.output)
 
-    def _push(self, relocation: Relocation) -> Push:
-        return Push(self.bundle, relocation, self.registry, self.jobs)
+    def _plan_push(self, relocation: Relocation, move_tags: bool) -> PushPlan:
+        planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs)
+        return planner.plan(move_tags)
 
     def _relocate(self) -> Relocation:
         earlier = read_earlier(self.output / _STATE / RELOCATION, self.target)

@@ -9,67 +9,39 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airgap_shared import __version__
+from airgap_shared.console.application import (
+    AuthfileOption,
+    CaFileOption,
+    make_application,
+)
 from airgap_shared.console.inspection import (
     BundleArgument,
     FormatOption,
     JobsOption,
     KeysOption,
     expiry_note,
-    inspect,
-    verify,
 )
 from airgap_shared.console.outcome import Format, command, print_result
 
 if TYPE_CHECKING:
     from airgap_importer.apply import Applied
-    from airgap_importer.pushing import PushPlan
+    from airgap_importer.pushplan import PushPlan
     from airgap_importer.relocation import Relocation
 
-app = typer.Typer(
-    name="airgap-import",
-    help="Bring a bundle made by airgap-bundle into a private registry, and write the kustomize "
+app = make_application(
+    "airgap-import",
+    "Bring a bundle made by airgap-bundle into a private registry, and write the kustomize "
     "overlay that uses it.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
 )
-app.command("inspect")(inspect)
-app.command("verify")(verify)
 
 HostArgument = Annotated[str, typer.Argument(metavar="HOST", help="The registry, HOST[:PORT].")]
 PlainHttpOption = Annotated[bool, typer.Option("--plain-http", help="The registry has no TLS.")]
-CaFileOption = Annotated[
-    Path | None,
-    typer.Option("--ca-file", metavar="FILE", help="Certificates to trust, in PEM form."),
-]
-AuthfileOption = Annotated[
-    Path | None,
-    typer.Option("--authfile", metavar="FILE", help="Credentials, as docker login writes them."),
-]
 UsernameOption = Annotated[
     str | None, typer.Option("--username", "-u", metavar="NAME", help="The user to push as.")
 ]
 PasswordOption = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
 ]
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"airgap-import {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    _version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
-) -> None: ...
 
 
 @app.command()

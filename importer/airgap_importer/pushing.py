@@ -6,16 +6,14 @@ nothing people can see changes before the whole bundle was proven (bundle-spec.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from airgap_importer.relocation import RelocatedImage, Relocation
+from airgap_importer.pushplan import BlobPlan, PushPlan, RepositoryPlan, is_held, is_present
+from airgap_importer.relocation import RelocatedImage
 from airgap_shared.bundle.graph import unique_blobs
 from airgap_shared.errors import (
-    DigestMismatch,
-    RegistryBlobCorrupt,
     RegistryIntegrity,
-    TagConflict,
 )
 from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
@@ -24,41 +22,6 @@ from airgap_shared.stores.concurrency import Stop, for_each
 from airgap_shared.stores.opening import VerifiedBundle
 from airgap_shared.stores.ports import ImageTarget
 from airgap_shared.stores.progress import Progress, counted
-
-
-@dataclass(frozen=True, slots=True)
-class RepositoryPlan:
-    """What one repository of the target still lacks.
-
-    ``present`` and ``missing`` are manifests, children before parents.
-    """
-
-    repository: str
-    present: tuple[Manifest | Index, ...]
-    missing: tuple[Manifest | Index, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BlobPlan:
-    """One blob that has to get somewhere: which repositories lack it, and one that has it."""
-
-    blob: Descriptor
-    wanting: tuple[str, ...]
-    holder: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PushPlan:
-    """Everything that is to be done, found out before anything is changed."""
-
-    repositories: tuple[RepositoryPlan, ...]
-    blobs: tuple[BlobPlan, ...]
-    tags: tuple[RelocatedImage, ...]
-
-    @property
-    def to_send(self) -> tuple[Descriptor, ...]:
-        """The blobs that are in no repository of the target that is known."""
-        return tuple(plan.blob for plan in self.blobs if plan.holder is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,61 +57,45 @@ class Push:
     """One import into one registry."""
 
     def __init__(
-        self, bundle: VerifiedBundle, relocation: Relocation, target: ImageTarget, jobs: int
+        self, bundle: VerifiedBundle, plan: PushPlan, target: ImageTarget, jobs: int
     ) -> None:
         self._bundle = bundle
-        self._relocation = relocation
+        self._plan = plan
         self._target = target
         self._jobs = jobs
         self._tally = _Tally()
 
-    def plan(self, move_tags: bool) -> PushPlan:
-        """Ask the registry what is there; nothing is changed.
-
-        Raises:
-            TagConflict: a tag names something else there, and ``move_tags`` is not said.
-            AirgapError: of the groups 20–25.
-
-        """
-        self._target.ping()
-        tags = self._tags_to_set(move_tags)
-        repositories = tuple(
-            for_each(
-                self._roots().items(), lambda item, _: self._plan_repository(*item), self._jobs
-            )
-        )
-        return PushPlan(repositories, self._plan_blobs(repositories), tags)
-
-    def send(self, plan: PushPlan, progress: Progress) -> None:
+    def send(self, progress: Progress) -> None:
         """Push what is missing by digest, read it back, and give every manifest its keep-tag.
 
         Raises:
             AirgapError: blobs and manifests pushed so far stay, unseen; a re-run goes on.
 
         """
-        self._send_blobs(plan, progress)
+        self._send_blobs(progress)
         self._bundle.medium.finish()
-        progress.begin("push manifests", len(plan.repositories), "repositories")
+        progress.begin("push manifests", len(self._plan.repositories), "repositories")
         try:
             for_each(
-                plan.repositories,
+                self._plan.repositories,
                 lambda repository, _: self._finish_repository(repository, progress),
                 self._jobs,
             )
         finally:
             progress.end()
 
-    def set_tags(self, plan: PushPlan) -> None:
+    def set_tags(self) -> None:
         """Set the tags people know; the last thing that happens in the registry.
 
         Raises:
             RegistryIntegrity: a tag does not name what it was set to.
 
         """
-        for_each(plan.tags, lambda image, _: self._set_tag(image), self._jobs)
+        for_each(self._plan.tags, lambda image, _: self._set_tag(image), self._jobs)
 
-    def report(self, plan: PushPlan) -> PushReport:
-        """What was done."""
+    def report(self) -> PushReport:
+        """What was done so far."""
+        plan = self._plan
         return PushReport(
             len(plan.repositories),
             sum(len(repository.present) for repository in plan.repositories),
@@ -159,113 +106,15 @@ class Push:
             len(plan.tags),
         )
 
-    def _roots(self) -> dict[str, tuple[Digest, ...]]:
-        roots: dict[str, dict[Digest, None]] = {}
-        for image in self._relocation.images.values():
-            roots.setdefault(image.repository, {})[image.digest] = None
-        return {repository: tuple(digests) for repository, digests in roots.items()}
-
-    def _tags_to_set(self, move_tags: bool) -> tuple[RelocatedImage, ...]:
-        tagged = {
-            (image.repository, image.tag): image
-            for image in self._relocation.images.values()
-            if image.tag is not None
-        }
-        found = for_each(
-            tagged.values(),
-            lambda image, _: self._target.head_manifest(image.repository, image.tag or ""),
-            self._jobs,
-        )
-        changes = [
-            (image, present)
-            for image, present in zip(tagged.values(), found, strict=True)
-            if present is None or present.digest != image.digest
-        ]
-        conflicts = [
-            f"{image.name}:{image.tag} is {present.digest}, would become {image.digest}"
-            for image, present in changes
-            if present is not None
-        ]
-        if conflicts and not move_tags:
-            raise TagConflict(
-                f"{len(conflicts)} tags exist in the target and name something else",
-                changed="nothing was changed",
-                next_step="add --move-tags to let them name the new images; "
-                "what runs now is pinned by digest and stays",
-                details=conflicts,
-            )
-        return tuple(image for image, _ in changes)
-
-    def _plan_repository(self, repository: str, roots: Sequence[Digest]) -> RepositoryPlan:
-        manifests = {
-            manifest.digest: manifest
-            for root in roots
-            for manifest in self._bundle.graph.below(root)
-        }
-        present: list[Manifest | Index] = []
-        missing: list[Manifest | Index] = []
-        for manifest in manifests.values():
-            held = self._is_present(repository, manifest)
-            (present if held else missing).append(manifest)
-        return RepositoryPlan(repository, tuple(present), tuple(missing))
-
-    def _is_present(self, repository: str, manifest: Manifest | Index) -> bool:
-        """Whether the registry returns exactly these bytes; then its blobs are there as well."""
-        try:
-            found = self._target.get_manifest(repository, str(manifest.digest))
-        except DigestMismatch as problem:
-            raise RegistryIntegrity(
-                f"the registry returns other content: {problem.what}",
-                where=f"{repository}@{manifest.digest}",
-                next_step="delete the manifest there and run again",
-            ) from problem
-        return found is not None
-
-    def _plan_blobs(self, repositories: Sequence[RepositoryPlan]) -> tuple[BlobPlan, ...]:
-        wanted = [
-            (repository.repository, blob)
-            for repository in repositories
-            for blob in unique_blobs(repository.missing)
-        ]
-        held = for_each(wanted, lambda item, _: self._is_held(*item), self._jobs)
-        holders = {
-            blob.digest: repository.repository
-            for repository in repositories
-            for blob in unique_blobs(repository.present)
-        }
-        wanting: dict[Digest, list[str]] = {}
-        blobs: dict[Digest, Descriptor] = {}
-        for (repository, blob), is_held in zip(wanted, held, strict=True):
-            if is_held:
-                holders[blob.digest] = repository
-            else:
-                wanting.setdefault(blob.digest, []).append(repository)
-                blobs[blob.digest] = blob
-        return tuple(
-            BlobPlan(blobs[digest], tuple(names), holders.get(digest))
-            for digest, names in wanting.items()
-        )
-
-    def _is_held(self, repository: str, blob: Descriptor) -> bool:
-        size = self._target.blob_size(repository, blob.digest)
-        if size is not None and size != blob.size:
-            raise RegistryBlobCorrupt(
-                f"the registry holds {size} bytes of a blob of {blob.size}",
-                where=f"{repository}@{blob.digest}",
-                next_step="its storage is damaged: delete this blob's file there, "
-                "or the whole repository, and run again",
-            )
-        return size is not None
-
-    def _send_blobs(self, plan: PushPlan, progress: Progress) -> None:
-        plans = {item.blob.digest: item for item in plan.blobs}
+    def _send_blobs(self, progress: Progress) -> None:
+        plans = {item.blob.digest: item for item in self._plan.blobs}
         one_pass = not self._bundle.medium.random_access
         work = [
             (position, plans.get(member.digest))
             for position, member in self._bundle.blobs()
             if member.digest in plans or one_pass
         ]
-        progress.begin("push", sum(blob.size for blob in plan.to_send), "bytes")
+        progress.begin("push", sum(blob.size for blob in self._plan.to_send), "bytes")
         try:
             for_each(
                 work,
@@ -305,7 +154,7 @@ class Push:
 
     def _finish_repository(self, plan: RepositoryPlan, progress: Progress) -> None:
         for blob in unique_blobs(plan.missing):
-            if not self._is_held(plan.repository, blob):
+            if not is_held(self._target, plan.repository, blob):
                 raise RegistryIntegrity(
                     "a blob is not there although the registry took it",
                     where=f"{plan.repository}@{blob.digest}",
@@ -316,7 +165,7 @@ class Push:
                 plan.repository, str(manifest.digest), manifest.raw, manifest.media_type
             )
         for manifest in plan.missing:
-            if not self._is_present(plan.repository, manifest):
+            if not is_present(self._target, plan.repository, manifest):
                 raise RegistryIntegrity(
                     "a manifest is not there although the registry took it",
                     where=f"{plan.repository}@{manifest.digest}",

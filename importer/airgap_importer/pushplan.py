@@ -1,0 +1,187 @@
+"""What a push has to do, found out by asking the registry and before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from airgap_importer.relocation import RelocatedImage, Relocation
+from airgap_shared.bundle.graph import ImageGraph, unique_blobs
+from airgap_shared.errors import (
+    DigestMismatch,
+    RegistryBlobCorrupt,
+    RegistryIntegrity,
+    TagConflict,
+)
+from airgap_shared.oci.descriptor import Descriptor
+from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.manifest import Index, Manifest
+from airgap_shared.stores.concurrency import for_each
+from airgap_shared.stores.ports import ImageTarget
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryPlan:
+    """What one repository of the target still lacks.
+
+    ``present`` and ``missing`` are manifests, children before parents.
+    """
+
+    repository: str
+    present: tuple[Manifest | Index, ...]
+    missing: tuple[Manifest | Index, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlobPlan:
+    """One blob that has to get somewhere: which repositories lack it, and one that has it."""
+
+    blob: Descriptor
+    wanting: tuple[str, ...]
+    holder: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PushPlan:
+    """Everything that is to be done, found out before anything is changed."""
+
+    repositories: tuple[RepositoryPlan, ...]
+    blobs: tuple[BlobPlan, ...]
+    tags: tuple[RelocatedImage, ...]
+
+    @property
+    def to_send(self) -> tuple[Descriptor, ...]:
+        """The blobs that are in no repository of the target that is known."""
+        return tuple(plan.blob for plan in self.blobs if plan.holder is None)
+
+
+class PushPlanner:
+    """Compares what a relocation wants with what the registry has; changes nothing."""
+
+    def __init__(
+        self, graph: ImageGraph, relocation: Relocation, target: ImageTarget, jobs: int
+    ) -> None:
+        self._graph = graph
+        self._relocation = relocation
+        self._target = target
+        self._jobs = jobs
+
+    def plan(self, move_tags: bool) -> PushPlan:
+        """Ask the registry what is there.
+
+        Raises:
+            TagConflict: a tag names something else there, and ``move_tags`` is not said.
+            AirgapError: of the groups 20–25.
+
+        """
+        self._target.ping()
+        tags = self._tags_to_set(move_tags)
+        roots = self._roots().items()
+        repositories = tuple(
+            for_each(roots, lambda item, _: self._plan_repository(*item), self._jobs)
+        )
+        return PushPlan(repositories, self._plan_blobs(repositories), tags)
+
+    def _roots(self) -> dict[str, tuple[Digest, ...]]:
+        roots: dict[str, dict[Digest, None]] = {}
+        for image in self._relocation.images.values():
+            roots.setdefault(image.repository, {})[image.digest] = None
+        return {repository: tuple(digests) for repository, digests in roots.items()}
+
+    def _tags_to_set(self, move_tags: bool) -> tuple[RelocatedImage, ...]:
+        tagged = {
+            (image.repository, image.tag): image
+            for image in self._relocation.images.values()
+            if image.tag is not None
+        }
+        found = for_each(
+            tagged.values(),
+            lambda image, _: self._target.head_manifest(image.repository, image.tag or ""),
+            self._jobs,
+        )
+        changes = [
+            (image, present)
+            for image, present in zip(tagged.values(), found, strict=True)
+            if present is None or present.digest != image.digest
+        ]
+        conflicts = [
+            f"{image.name}:{image.tag} is {present.digest}, would become {image.digest}"
+            for image, present in changes
+            if present is not None
+        ]
+        if conflicts and not move_tags:
+            raise TagConflict(
+                f"{len(conflicts)} tags exist in the target and name something else",
+                changed="nothing was changed",
+                next_step="add --move-tags to let them name the new images; "
+                "what runs now is pinned by digest and stays",
+                details=conflicts,
+            )
+        return tuple(image for image, _ in changes)
+
+    def _plan_repository(self, repository: str, roots: Sequence[Digest]) -> RepositoryPlan:
+        manifests = {
+            manifest.digest: manifest for root in roots for manifest in self._graph.below(root)
+        }
+        present: list[Manifest | Index] = []
+        missing: list[Manifest | Index] = []
+        for manifest in manifests.values():
+            held = is_present(self._target, repository, manifest)
+            (present if held else missing).append(manifest)
+        return RepositoryPlan(repository, tuple(present), tuple(missing))
+
+    def _plan_blobs(self, repositories: Sequence[RepositoryPlan]) -> tuple[BlobPlan, ...]:
+        wanted = [
+            (repository.repository, blob)
+            for repository in repositories
+            for blob in unique_blobs(repository.missing)
+        ]
+        held = for_each(wanted, lambda item, _: is_held(self._target, *item), self._jobs)
+        holders = {
+            blob.digest: repository.repository
+            for repository in repositories
+            for blob in unique_blobs(repository.present)
+        }
+        wanting: dict[Digest, list[str]] = {}
+        blobs: dict[Digest, Descriptor] = {}
+        for (repository, blob), is_held in zip(wanted, held, strict=True):
+            if is_held:
+                holders[blob.digest] = repository
+            else:
+                wanting.setdefault(blob.digest, []).append(repository)
+                blobs[blob.digest] = blob
+        return tuple(
+            BlobPlan(blobs[digest], tuple(names), holders.get(digest))
+            for digest, names in wanting.items()
+        )
+
+
+def is_present(target: ImageTarget, repository: str, manifest: Manifest | Index) -> bool:
+    """Whether the registry returns exactly these bytes; then its blobs are there as well."""
+    try:
+        found = target.get_manifest(repository, str(manifest.digest))
+    except DigestMismatch as problem:
+        raise RegistryIntegrity(
+            f"the registry returns other content: {problem.what}",
+            where=f"{repository}@{manifest.digest}",
+            next_step="delete the manifest there and run again",
+        ) from problem
+    return found is not None
+
+
+def is_held(target: ImageTarget, repository: str, blob: Descriptor) -> bool:
+    """Whether the registry has a blob of this size.
+
+    Raises:
+        RegistryBlobCorrupt: it has one of another size.
+
+    """
+    size = target.blob_size(repository, blob.digest)
+    if size is not None and size != blob.size:
+        raise RegistryBlobCorrupt(
+            f"the registry holds {size} bytes of a blob of {blob.size}",
+            where=f"{repository}@{blob.digest}",
+            next_step="its storage is damaged: delete this blob's file there, "
+            "or the whole repository, and run again",
+        )
+    return size is not None
