@@ -144,8 +144,8 @@ class PushPlanner:
         }
         wanting: dict[Digest, list[str]] = {}
         blobs: dict[Digest, Descriptor] = {}
-        for (repository, blob), is_held in zip(wanted, held, strict=True):
-            if is_held:
+        for (repository, blob), there in zip(wanted, held, strict=True):
+            if there:
                 holders[blob.digest] = repository
             else:
                 wanting.setdefault(blob.digest, []).append(repository)
