@@ -12,7 +12,7 @@ from typing import Final
 
 from airgap_shared.errors import AirgapError, LimitExceeded
 from airgap_shared.kube.embedded import read_base64, read_embedded
-from airgap_shared.kube.imagenames import GENERIC_KEYS, names_image
+from airgap_shared.kube.imagenames import GENERIC_KEYS, is_entry_of_images, names_image
 from airgap_shared.kube.imageplaces import note_for_key, note_for_text
 from airgap_shared.kube.imagerules import FIELD_RULES, NAMED, SPLIT, FieldRule, Rule
 from airgap_shared.kube.imagetokens import (
@@ -140,8 +140,8 @@ class _Search:
             if key in pieces and not isinstance(child, Mapping | list):
                 continue
             name = pair_name if pair_name and key in ("value", "default") else key
-            if key in GENERIC_KEYS and not pair_name and place.name:
-                name = place.name
+            if not pair_name and (key in GENERIC_KEYS or is_entry_of_images(place.name, key)):
+                name = place.name or key
             note = place.note or note_for_key(key, place.parts)
             self._count(key)
             inner = replace(
@@ -157,7 +157,8 @@ class _Search:
     def _visit_list(self, place: _Place, items: list[object]) -> None:
         before = ""
         for position, child in enumerate(items):
-            name = before.lstrip("-") if before.startswith("-") else place.name
+            is_flag = before.startswith("-") and "=" not in before
+            name = before.lstrip("-") if is_flag else place.name
             inner = replace(place, parts=(*place.parts, position), depth=place.depth + 1, name=name)
             self.visit(inner, child)
             before = child if isinstance(child, str) and len(child) < _LONGEST_FLAG else ""

@@ -19,6 +19,7 @@ _OTHER_THINGS = frozenset(
         "credential",
         "credentials",
         "default",
+        "digest",
         "dir",
         "directory",
         "enable",
@@ -60,6 +61,7 @@ _OTHER_THINGS = frozenset(
         "secrets",
         "selector",
         "service",
+        "sha",
         "size",
         "storage",
         "tag",
@@ -114,3 +116,9 @@ def names_image(name: str) -> bool:
 def speaks_of_repository(name: str) -> bool:
     """Whether a value under this name may be a repository in a registry."""
     return not _REPOSITORY_WORDS.isdisjoint(_words(name))
+
+
+@functools.cache
+def is_entry_of_images(name: str, key: str) -> bool:
+    """Whether ``key`` only tells one image from another in a mapping named ``images``."""
+    return _words(name)[-1:] == ("images",) and _OTHER_THINGS.isdisjoint(_words(key))

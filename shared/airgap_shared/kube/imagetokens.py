@@ -22,8 +22,9 @@ _TEMPLATE = re.compile(r"\{\{|\$\(|\$\{|\$[A-Za-z_]|^ko://|^<[^<>]*>$|%[sv]")
 _TEMPLATED_TAG = re.compile(r"(?:\$?\{[^\s\"'`]{0,200}\}|\$\([^\s\"'`()]{0,200}\))")
 _ASSIGNMENT = re.compile(
     r"(?<![\w.-])(?P<name>[\w.-]{1,100})[\"']?[ \t]{0,8}[:=][ \t]{0,8}[\"']?"
-    r"(?P<value>[^\s\"'`,;=()\[\]{}<>|\\$]{1,600})"
+    r"(?P<value>[^\s\"'`;=()\[\]{}<>|\\$]{1,2000})"
 )
+_PART = re.compile(r"[^,]+")
 _RUN = re.compile(
     r"\b(?:docker|podman|nerdctl|crictl)[ \t]+(?:run|pull|create)[ \t]+([^\n;|&]{1,600})"
 )
@@ -215,12 +216,15 @@ def is_plausible(token: str, *, bare: bool) -> bool:
 
 
 def _assigned(text: str) -> Iterator[Finding]:
-    """``--some-image=x``, ``SOME_IMAGE=x`` and ``image: x`` inside a longer text."""
+    """``--some-image=x``, ``SOME_IMAGES=x,y`` and ``image: x`` inside a longer text."""
     for match in _ASSIGNMENT.finditer(text):
-        value = match["value"].rstrip(".:")
-        if speaks_of_image(match["name"]) and is_plausible(value, bare=_is_setting(match, text)):
-            start = match.start("value")
-            yield Finding(value, start, start + len(value), NAMED, NAMED.why)
+        if not speaks_of_image(match["name"]):
+            continue
+        bare = _is_setting(match, text)
+        for part in _PART.finditer(match["value"]):
+            value, start = part.group().rstrip(".:"), match.start("value") + part.start()
+            if is_plausible(value, bare=bare):
+                yield Finding(value, start, start + len(value), NAMED, NAMED.why)
 
 
 def _is_setting(match: re.Match[str], text: str) -> bool:

@@ -11,8 +11,10 @@ from airgap_shared.kube.yamlscalars import scalar_text
 
 _REGISTRY_KEYS = ("registry", "hub", "imageRegistry", "image_registry")
 _SHARED_BLOCKS = ("defaults", "default", "global", "images")
+_IMAGE_KEYS = ("image", "imageName", "image_name", "baseImage")
 _TAG_KEYS = ("tag", "imageTag", "image_tag")
 _VERSION_KEYS = ("version", "imageVersion", "image_version", "defaultImageVersion")
+_IMAGE_SET = frozenset(_IMAGE_KEYS)
 _DIGEST_KEYS = ("digest", "sha", "imageDigest")
 
 
@@ -33,13 +35,15 @@ def compose_reference(
     around it, outermost first: a registry or tag is often said once for several images.
     """
     used: list[str] = []
-    path = _path(mapping, key, used)
+    # A Helm chart has a repository, a name and a version too.
+    path = "" if "chart" in key.lower() else _path(mapping, key, used)
     if not path:
         return None
     tag = _tag(mapping, used)
     digest = _digest(mapping, used)
     registry = _first(mapping, _REGISTRY_KEYS, used)
-    if not (tag or digest or registry):
+    in_two_pieces = "repository" in used and not _IMAGE_SET.isdisjoint(used)
+    if not (tag or digest or registry or in_two_pieces):
         return _from_above(path, used, ancestors)
     registry = registry or _shared_registry(ancestors)
     return _composed(registry, path, tag, digest, used)
@@ -56,8 +60,7 @@ def _first(mapping: Mapping[str, object], keys: Sequence[str], used: list[str]) 
 
 def _path(mapping: Mapping[str, object], key: str, used: list[str]) -> str:
     """The repository: one field, or a repository and an image or name below it."""
-    image_keys = ("image", "imageName", "image_name")
-    image = _first(mapping, image_keys, used)
+    image = _first(mapping, _IMAGE_KEYS, used)
     if _has_tag(image):
         return ""
     repository = _first(mapping, ("repository", "imageRepository", "image_repository"), used)
@@ -80,7 +83,7 @@ def _has_tag(text: str) -> bool:
 
 def _tag(mapping: Mapping[str, object], used: list[str]) -> str:
     tag = _first(mapping, _TAG_KEYS, used)
-    if tag or not ({"repository", "image", "image_name", "imageName"} & mapping.keys()):
+    if tag or not ({"repository", *_IMAGE_KEYS} & mapping.keys()):
         return tag
     return _first(mapping, _VERSION_KEYS, used)
 

@@ -166,6 +166,11 @@ def test_the_text_of_a_number_is_reported_as_written() -> None:
         # Arguments.
         ({"args": ["--solver-image=quay.io/a/b:1"]}, ["quay.io/a/b:1"]),
         ({"args": ["--solver-image=a/b:1"]}, ["a/b:1"]),
+        ({"args": ["--images=a/b:1,c/d:2", "--registry=quay.io/a"]}, ["a/b:1", "c/d:2"]),
+        (
+            {"spec": {"images": {"proxy": "a/proxy:1", "agent": "a/agent"}}},
+            ["a/proxy:1", "a/agent"],
+        ),
         ({"args": ["--engine-image", "longhornio/engine:1", "x"]}, ["longhornio/engine:1"]),
         (
             {"args": ["-shell-image-win", f"mcr.microsoft.com/ps:nano@{DIGEST}"]},
@@ -197,6 +202,8 @@ def test_the_text_of_a_number_is_reported_as_written() -> None:
             },
             ["nvcr.io/nvidia/driver:5.9"],
         ),
+        ({"spec": {"baseImage": "quay.io/a/etcd", "version": "v3"}}, ["quay.io/a/etcd:v3"]),
+        ({"spec": {"tool": {"repository": "quay.io/a", "image": "b"}}}, ["quay.io/a/b"]),
         ({"spec": {"redis": {"repository": "a/redis", "tag": "7"}}}, ["a/redis:7"]),
         ({"spec": {"image": {"name": "quay.io/a/b", "tag": "1"}}}, ["quay.io/a/b:1"]),
         ({"items2": [{"image": "debian", "tag": "9.1"}]}, ["debian:9.1"]),
@@ -265,6 +272,8 @@ TRAPS: list[dict[str, object]] = [
     {"env": [{"name": "OPERATOR_INIT_IMAGE_VERSION", "value": "master"}]},
     {"spec": {"enableCommonBootImageImport": True, "imagePullSecrets": [{"name": "regcred"}]}},
     {"spec": {"defaultRegistry": "docker.io", "registry_config": "/etc/registry/config.yml"}},
+    {"spec": {"imageDigest": f"{DIGEST}", "imageId": "abc"}},
+    {"spec": {"chart": {"repository": "bitnami", "name": "redis", "version": 17}}},
     {"spec": {"imageReferences": ["ghcr.io/kyverno/*", "*"]}},
     {
         "env": [
