@@ -4,7 +4,7 @@ import json
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap_bundler.discovery import (
@@ -156,6 +156,7 @@ def test_a_bad_given_image_is_a_usage_error() -> None:
 REFERENCES = st.from_regex(r"([a-z]{2,4}\.io/)?([ab]/)?[xyz](:[12])?", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(st.lists(REFERENCES, max_size=12), st.randoms(use_true_random=False))
 def test_the_inventory_does_not_depend_on_the_order(
     images: list[str], shuffler: random.Random

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap_shared.errors import ManifestSourceInvalid
@@ -112,6 +112,7 @@ IDENTITIES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(IDENTITIES, max_size=6), st.booleans())
 def test_identities_survive_the_writing_and_reading(
     identities: list[ObjectIdentity], as_list: bool

@@ -5,7 +5,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap_shared.errors import LimitExceeded
@@ -407,6 +407,7 @@ def nested(draw: st.DrawFn) -> tuple[dict[str, object], list[str]]:
     return build(0), expected
 
 
+@settings(deadline=None)
 @given(nested(), st.booleans())
 def test_known_images_in_random_nesting_are_exactly_found(
     drawn: tuple[dict[str, object], list[str]], as_yaml: bool

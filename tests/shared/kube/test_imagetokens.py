@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap_shared.kube.imagenames import names_image, speaks_of_image, speaks_of_repository
@@ -120,6 +120,7 @@ def test_only_some_names_make_a_bare_word_an_image() -> None:
     assert not speaks_of_repository("reposition")
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap_shared.kube.yamlscalars import (
@@ -115,6 +115,7 @@ def test_null_is_no_key() -> None:
     assert key_text(resolve_plain("~")) is None
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_every_integer_is_itself(number: int) -> None:
     value = resolve_plain(str(number))
@@ -122,6 +123,7 @@ def test_every_integer_is_itself(number: int) -> None:
     assert isinstance(value, YamlInteger)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=30))
 def test_any_text_has_a_value_or_is_refused(text: str) -> None:
     try:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap_shared.errors import (
@@ -227,6 +227,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=5), st.sampled_from([None, 2]))
 def test_json_is_read_as_json(value: dict[str, object], indent: int | None) -> None:
     text = json.dumps(value, indent=indent)
@@ -236,6 +237,7 @@ def test_json_is_read_as_json(value: dict[str, object], indent: int | None) -> N
         assert only(f"# a comment\n{text}") == value
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="{}[]:,-?&*!|>'\"%@`#~ \nab<1", max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
