@@ -40,7 +40,7 @@ class Descriptor:
             fields.count("size"),
             _platform(fields),
             fields.text_map("annotations"),
-            fields.texts("urls"),
+            fields.optional_texts("urls"),
         )
         _check_embedded(fields, descriptor)
         return descriptor

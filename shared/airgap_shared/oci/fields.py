@@ -14,12 +14,16 @@ from airgap_shared.oci.digest import Digest
 
 MAX_DEPTH = 64
 _T = TypeVar("_T")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKET = re.compile(rb"[\[\]{}]")
+# Matches from every quote and gives nothing back: one pass, also over text that never ends.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
+_STEPS = bytes.maketrans(b"[{]}", b"\2\2\0\0")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def parse_json(raw: bytes, where: str, error: type[AirgapError] = DocumentInvalid) -> object:
     """Decode JSON strictly: UTF-8, no duplicate keys, no NaN or Infinity, depth at most 64.
+
+    Text in it can be encoded again: half of a surrogate pair is refused.
 
     Raises:
         DuplicateJSONKey: an object names a key twice.
@@ -39,20 +43,19 @@ def parse_json(raw: bytes, where: str, error: type[AirgapError] = DocumentInvali
 
     try:
         _check_depth(raw, where, error)
-        return cast(
-            object,
-            json.loads(
-                raw.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse_constant
-            ),
-        )
+        text = raw.decode("utf-8")
+        document = json.loads(text, object_pairs_hook=unique, parse_constant=refuse_constant)
+        if "\\u" in text:
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+        return cast(object, document)
     except (ValueError, RecursionError) as problem:
         raise error(f"not a JSON document: {str(problem)[:200]}", where=where) from problem
 
 
 def _check_depth(raw: bytes, where: str, error: type[AirgapError]) -> None:
     """Bound the nesting before the decoder recurses."""
-    brackets = _BRACKET.findall(_STRING.sub(b"", raw))
-    deepest = max(accumulate(1 if mark in b"[{" else -1 for mark in brackets), default=0)
+    steps = _STRING.sub(b"", raw).translate(_STEPS, _NO_BRACKETS)
+    deepest = max(accumulate(step - 1 for step in steps), default=0)
     if deepest > MAX_DEPTH:
         raise error(f"nested deeper than {MAX_DEPTH}", where=where)
 
@@ -118,10 +121,12 @@ class Fields:
             for number, item in enumerate(items)
         )
 
-    def texts(self, key: str) -> tuple[str, ...]:
+    def optional_texts(self, key: str) -> tuple[str, ...]:
         """A list of strings; absent counts as empty."""
-        if key not in self:
-            return ()
+        return self.texts(key) if key in self else ()
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of strings that must be there; it may be empty."""
         items = self._list(key)
         for number, item in enumerate(items):
             if not isinstance(item, str):

@@ -43,8 +43,8 @@ class Platform:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether this marks something that runs nowhere, such as a build attestation."""
-        return self.os == "unknown" or self.architecture == "unknown"
+        """Whether this marks what runs nowhere, such as a build attestation or a chart."""
+        return not {self.os, self.architecture}.isdisjoint(("unknown", ""))
 
     def includes(self, other: Platform) -> bool:
         """Whether ``other`` is wanted by someone who asked for this platform.

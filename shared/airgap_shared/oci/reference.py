@@ -28,8 +28,8 @@ class Reference:
     """The name of an image: a repository in a registry, and a tag, a digest, both or neither.
 
     ``literal`` is the text as it was found; the other fields are normalised the way container
-    tools do (``nginx`` is ``docker.io/library/nginx``). Two references are equal when they mean
-    the same, however they were spelled.
+    tools do (``nginx`` is ``docker.io/library/nginx``). Two references are equal when these are,
+    however they were spelled; the default tag is not written out (see :attr:`canonical`).
     """
 
     registry: str
@@ -46,7 +46,7 @@ class Reference:
     @property
     def literal_name(self) -> str:
         """The literal without tag and digest, spelled as it was found."""
-        text = self.literal or str(self)
+        text = self.literal or self.name
         if self.digest is not None:
             text = text.removesuffix(f"@{self.digest}")
         if self.tag is not None:
@@ -127,7 +127,7 @@ def _parse(text: str) -> Reference:
         raise ImageReferenceInvalid(f"{repository!r} is no repository path")
     if len(repository) > REPOSITORY_LIMIT:
         raise ImageReferenceInvalid(f"the path is longer than {REPOSITORY_LIMIT} characters")
-    if _ANONYMOUS_ID.fullmatch(rest):
+    if _ANONYMOUS_ID.fullmatch(text):
         raise ImageReferenceInvalid("64 hexadecimal digits are an image id, not a name")
     return Reference(registry, repository, tag if colon else None, digest, text)
 

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from airgap_shared.errors import (
+    AirgapError,
+    AmbiguousManifest,
+    DocumentInvalid,
+    DuplicateJSONKey,
+    LimitExceeded,
+    MediaTypeUnsupported,
+)
+from airgap_shared.oci import mediatype
+from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.manifest import (
+    DESCRIPTOR_LIMIT,
+    MANIFEST_LIMIT,
+    Index,
+    Manifest,
+    compose_subset,
+    parse_manifest,
+)
+from airgap_shared.oci.platform import Platform
+from support.images import (
+    BuiltImage,
+    ImageStyle,
+    make_artifact,
+    make_image,
+    make_index,
+    platform_index,
+)
+
+IMAGE = make_image([b"one", b"two"])
+INDEX = platform_index("app", "linux/amd64", "linux/arm64", "linux/arm/v7")
+DOCKER = ImageStyle(docker=True)
+
+
+def descriptor(number: int = 0) -> dict[str, object]:
+    digest = str(Digest.of(str(number).encode()))
+    return {"mediaType": mediatype.OCI_LAYER_GZIP, "digest": digest, "size": number}
+
+
+def encoded(document: Mapping[str, object]) -> bytes:
+    return json.dumps(document).encode()
+
+
+BARE = {"schemaVersion": 2, "config": descriptor(1), "layers": [descriptor(2)]}
+BARE_INDEX = {"schemaVersion": 2, "manifests": [descriptor(1)]}
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        IMAGE,
+        make_image([b"one"], style=DOCKER),
+        make_image([b"one"], style=ImageStyle(with_media_type=False)),
+        make_image([]),
+        make_artifact(b"chart", "application/vnd.cncf.helm.chart.content.v1.tar+gzip"),
+    ],
+)
+@pytest.mark.parametrize("announced", [True, False])
+def test_image_manifests_are_read_and_their_bytes_kept(image: BuiltImage, announced: bool) -> None:
+    found = parse_manifest(image.raw, image.media_type if announced else None)
+    assert isinstance(found, Manifest)
+    assert found.raw is image.raw
+    assert found.media_type == image.media_type
+    assert str(found.digest) == image.digest
+    assert {str(blob.digest) for blob in found.blobs} == set(image.blobs)
+    assert found.children == ()
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        INDEX,
+        platform_index("app", "linux/amd64", "linux/arm64", style=DOCKER),
+        platform_index("app", "linux/amd64", style=ImageStyle(with_media_type=False)),
+        make_index([]),
+    ],
+)
+def test_indexes_are_read_and_their_bytes_kept(index: BuiltImage) -> None:
+    found = parse_manifest(index.raw, index.media_type)
+    assert isinstance(found, Index)
+    assert found.raw is index.raw
+    assert str(found.digest) == index.digest
+    assert [str(child.digest) for child in found.children] == [c.digest for c in index.children]
+    assert [str(child.platform) for child in found.children] == [c.platform for c in index.children]
+    assert found.blobs == ()
+
+
+def test_equal_blobs_and_children_count_once() -> None:
+    image = parse_manifest(encoded({**BARE, "layers": [descriptor(2)] * 3}), None)
+    assert len(image.blobs) == 2
+    index = parse_manifest(encoded({"manifests": [descriptor(1)] * 3}), None)
+    assert len(index.children) == 1
+
+
+@pytest.mark.parametrize("announced", [None, "", "text/plain", "text/plain; charset=utf-8"])
+def test_an_announcement_that_says_nothing_is_no_contradiction(announced: str | None) -> None:
+    assert parse_manifest(IMAGE.raw, announced).media_type == mediatype.OCI_MANIFEST
+
+
+@pytest.mark.parametrize(
+    ("document", "announced", "error"),
+    [
+        ({**BARE, "manifests": []}, None, AmbiguousManifest),
+        ({**BARE, "manifests": []}, mediatype.OCI_MANIFEST, AmbiguousManifest),
+        ({**BARE_INDEX, "layers": []}, mediatype.OCI_INDEX, AmbiguousManifest),
+        ({**BARE_INDEX, "config": descriptor()}, None, AmbiguousManifest),
+        ({**BARE, "mediaType": mediatype.OCI_MANIFEST}, mediatype.OCI_INDEX, AmbiguousManifest),
+        (
+            {**BARE, "mediaType": mediatype.OCI_MANIFEST},
+            mediatype.DOCKER_MANIFEST,
+            AmbiguousManifest,
+        ),
+        ({**BARE, "mediaType": mediatype.OCI_MANIFEST}, "application/json", AmbiguousManifest),
+        (BARE, mediatype.OCI_INDEX, AmbiguousManifest),
+        (BARE_INDEX, mediatype.OCI_MANIFEST, AmbiguousManifest),
+        ({"schemaVersion": 1, "fsLayers": [], "history": []}, None, MediaTypeUnsupported),
+        ({**BARE, "mediaType": "application/x"}, None, MediaTypeUnsupported),
+        (BARE, "application/vnd.docker.distribution.manifest.v1+prettyjws", MediaTypeUnsupported),
+        ({"layers": []}, None, MediaTypeUnsupported),
+        ({}, None, MediaTypeUnsupported),
+        ({"layers": [], "config": None}, mediatype.OCI_MANIFEST, DocumentInvalid),
+        ({"config": descriptor()}, mediatype.OCI_MANIFEST, DocumentInvalid),
+        ({**BARE, "layers": [None]}, None, DocumentInvalid),
+        ({**BARE, "layers": {}}, None, DocumentInvalid),
+        ({**BARE, "annotations": {"a": 1}}, None, DocumentInvalid),
+        ({**BARE, "mediaType": 1}, None, DocumentInvalid),
+        ({}, mediatype.OCI_INDEX, DocumentInvalid),
+    ],
+)
+def test_what_could_be_read_in_two_ways_or_none_is_refused(
+    document: dict[str, object], announced: str | None, error: type[AirgapError]
+) -> None:
+    with pytest.raises(error) as caught:
+        parse_manifest(encoded(document), announced, "the manifest")
+    assert caught.value.where.startswith("the manifest")
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"null", b'"x"', b"\xff", b"{"])
+def test_what_is_no_json_object_is_refused(raw: bytes) -> None:
+    with pytest.raises(DocumentInvalid):
+        parse_manifest(raw, mediatype.OCI_MANIFEST)
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    raw = encoded(BARE)[:-1] + b', "config": {}}'
+    with pytest.raises(DuplicateJSONKey):
+        parse_manifest(raw, None)
+
+
+def test_size_is_limited() -> None:
+    padding = " " * (MANIFEST_LIMIT - len(IMAGE.raw))
+    parse_manifest(IMAGE.raw + padding.encode(), None)
+    with pytest.raises(LimitExceeded):
+        parse_manifest(IMAGE.raw + padding.encode() + b" ", None)
+
+
+@pytest.mark.parametrize("key", ["layers", "manifests"])
+def test_the_number_of_descriptors_is_limited(key: str) -> None:
+    base = BARE if key == "layers" else BARE_INDEX
+    parse_manifest(encoded({**base, key: [descriptor()] * DESCRIPTOR_LIMIT}), None)
+    with pytest.raises(LimitExceeded) as caught:
+        parse_manifest(encoded({**base, key: [descriptor()] * (DESCRIPTOR_LIMIT + 1)}), None, "m")
+    assert caught.value.where == f"m.{key}"
+
+
+@pytest.mark.parametrize("style", [ImageStyle(), DOCKER, ImageStyle(with_media_type=False)])
+def test_a_subset_of_an_index_leaves_everything_else_as_it_was(style: ImageStyle) -> None:
+    built = platform_index("app", "linux/amd64", "linux/arm64", "linux/s390x", style=style)
+    index = parse_manifest(built.raw, built.media_type)
+    assert isinstance(index, Index)
+    keep = [
+        entry.digest for entry in index.manifests if entry.platform != Platform("linux", "arm64")
+    ]
+    subset = compose_subset(index, keep)
+    assert subset.media_type == index.media_type
+    assert subset.manifests == tuple(e for e in index.manifests if e.digest in keep)
+    assert (
+        subset.raw
+        == json.dumps(json.loads(subset.raw), sort_keys=True, separators=(",", ":")).encode()
+    )
+    assert {**json.loads(subset.raw), "manifests": 0} == {**json.loads(built.raw), "manifests": 0}
+    assert compose_subset(subset, keep) == subset
+    assert compose_subset(index, []).manifests == ()
+
+
+def test_unknown_fields_of_an_index_survive_a_subset() -> None:
+    document = {
+        **BARE_INDEX,
+        "annotations": {"org.example": "ü"},
+        "subject": descriptor(9),
+        "manifests": [{**descriptor(1), "x-extra": {"a": [1]}}, descriptor(2)],
+    }
+    index = parse_manifest(encoded(document), None)
+    assert isinstance(index, Index)
+    kept = json.loads(compose_subset(index, [index.manifests[0].digest]).raw)
+    assert kept == {**document, "manifests": document["manifests"][:1]}  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("kind", "compressible"),
+    [
+        ("application/vnd.oci.image.layer.v1.tar", True),
+        ("application/vnd.docker.image.rootfs.diff.tar", True),
+        (mediatype.OCI_CONFIG, True),
+        ("application/json", True),
+        ("application/vnd.oci.image.layer.v1.tar+gzip", False),
+        ("application/vnd.oci.image.layer.v1.tar+zstd", False),
+        ("application/vnd.docker.image.rootfs.diff.tar.gzip", False),
+        ("application/octet-stream", False),
+    ],
+)
+def test_only_what_is_not_compressed_is_worth_compressing(kind: str, compressible: bool) -> None:
+    assert mediatype.is_compressible(kind) is compressible
