@@ -64,41 +64,59 @@ def check_graph(statement: Statement, manifests: Mapping[Digest, Manifest | Inde
         for member in statement.members
         if member.role in (Role.MANIFEST, Role.BLOB)
     }
-    reached: set[tuple[Role, Digest]] = set()
+    walk = _Walk(manifests, members)
     for image in statement.images:
-        _walk(image.root, manifests, members, reached, names.NESTING_LIMIT)
-    strangers = members.keys() - reached
+        walk.down(image.root, names.NESTING_LIMIT)
+    strangers = members.keys() - walk.reached
     if strangers:
         paths = sorted(members[key].path for key in strangers)
         raise MemberUnexpected("no image needs this member", where=paths[0], details=paths[1:20])
     return ImageGraph(manifests)
 
 
-def _walk(
-    digest: Digest,
-    manifests: Mapping[Digest, Manifest | Index],
-    members: Mapping[tuple[Role, Digest], Member],
-    reached: set[tuple[Role, Digest]],
-    depth: int,
-) -> None:
-    if depth == 0:
-        raise LimitExceeded(f"indexes nested deeper than {names.NESTING_LIMIT}", where=str(digest))
-    if (Role.MANIFEST, digest) in reached:
-        return
-    reached.add((Role.MANIFEST, digest))
-    manifest = manifests[digest]
-    for blob in manifest.blobs:
-        _check_descriptor(blob, members.get((Role.BLOB, blob.digest)), str(digest))
-        reached.add((Role.BLOB, blob.digest))
-    for child in manifest.children:
-        member = members.get((Role.MANIFEST, child.digest))
-        _check_descriptor(child, member, str(digest))
+class _Walk:
+    """Visits every manifest once, remembering how many levels each one has."""
+
+    def __init__(
+        self,
+        manifests: Mapping[Digest, Manifest | Index],
+        members: Mapping[tuple[Role, Digest], Member],
+    ) -> None:
+        self._manifests = manifests
+        self._members = members
+        self._levels: dict[Digest, int] = {}
+        self.reached: set[tuple[Role, Digest]] = set()
+
+    def down(self, digest: Digest, allowed: int) -> int:
+        """Check a manifest and all below it; how many levels they are, at most ``allowed``."""
+        levels = self._levels.get(digest)
+        if allowed < (levels or 1):
+            raise LimitExceeded(
+                f"indexes nested deeper than {names.NESTING_LIMIT}", where=str(digest)
+            )
+        if levels is None:
+            manifest = self._manifests[digest]
+            self._check_blobs(manifest)
+            below = (self._child(child, manifest, allowed - 1) for child in manifest.children)
+            levels = self._levels[digest] = 1 + max(below, default=0)
+            self.reached.add((Role.MANIFEST, digest))
+        return levels
+
+    def _check_blobs(self, manifest: Manifest | Index) -> None:
+        for blob in manifest.blobs:
+            key = (Role.BLOB, blob.digest)
+            _check_descriptor(blob, self._members.get(key), str(manifest.digest))
+            self.reached.add(key)
+
+    def _child(self, child: Descriptor, parent: Manifest | Index, allowed: int) -> int:
+        member = self._members.get((Role.MANIFEST, child.digest))
+        _check_descriptor(child, member, str(parent.digest))
         if member is not None and member.media_type != child.media_type:
             raise AmbiguousManifest(
                 f"{child.digest} is {member.media_type} but is referred to as {child.media_type}",
-                where=str(digest),
+                where=str(parent.digest),
             )
-        _walk(child.digest, manifests, members, reached, depth - 1)
+        return self.down(child.digest, allowed)
 
 
 def _check_descriptor(descriptor: Descriptor, member: Member | None, where: str) -> None:

@@ -9,8 +9,9 @@ from airgap_shared.bundle import names
 from airgap_shared.bundle.graph import ImageGraph, check_graph
 from airgap_shared.bundle.index import check_index
 from airgap_shared.bundle.statement import Member, Role, Statement, parse_statement
-from airgap_shared.errors import LimitExceeded, MemberMismatch
+from airgap_shared.errors import LimitExceeded, MediaTypeUnsupported, MemberMismatch
 from airgap_shared.kube.objects import ManifestFile
+from airgap_shared.oci import mediatype
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.manifest import Index, Manifest, parse_manifest
 from airgap_shared.stores.concurrency import Stop, for_each
@@ -125,6 +126,10 @@ def _manifests(
 ) -> dict[Digest, Manifest | Index]:
     manifests: dict[Digest, Manifest | Index] = {}
     for position, member in _with_role(statement, Role.MANIFEST):
+        if member.media_type not in mediatype.MANIFESTS | mediatype.INDEXES:
+            raise MediaTypeUnsupported(
+                f"unsupported manifest type {(member.media_type or '')[:100]!r}", where=member.path
+            )
         manifests[member.digest] = parse_manifest(
             content[position], member.media_type, where=member.path
         )
