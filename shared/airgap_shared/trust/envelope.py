@@ -93,10 +93,15 @@ def parse_envelope(raw: bytes) -> Envelope:
 
 
 def _decode(fields: Fields, key: str) -> bytes:
-    """Base64, standard or URL-safe (the protocol requires both to be accepted), padded."""
+    """Base64, standard or URL-safe (the protocol requires both to be accepted), padded.
+
+    One content has one text in each alphabet; neither a mixture nor spare bits are taken.
+    """
     text = fields.text(key)
-    urlsafe = "-" in text or "_" in text
     try:
-        return base64.b64decode(text, altchars=b"-_" if urlsafe else None, validate=True)
+        content = base64.b64decode(text, altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
         fields.refuse("not base64", key)
+    if text.encode() not in (base64.b64encode(content), base64.urlsafe_b64encode(content)):
+        fields.refuse("not base64", key)
+    return content
