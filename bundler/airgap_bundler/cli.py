@@ -15,6 +15,9 @@ from airgap_shared import __version__
 from airgap_shared.console.application import (
     AuthfileOption,
     CaFileOption,
+    CertFileOption,
+    KeyFileOption,
+    TokenHostsOption,
     make_application,
 )
 from airgap_shared.console.inspection import FormatOption, JobsOption
@@ -161,6 +164,9 @@ def create(
         typer.Option("--plain-http", metavar="HOST", help="A registry without TLS."),
     ] = None,
     ca_file: CaFileOption = None,
+    cert_file: CertFileOption = None,
+    key_file: KeyFileOption = None,
+    token_hosts: TokenHostsOption = None,
     authfile: AuthfileOption = None,
     passphrase_file: Annotated[
         Path | None,
@@ -206,7 +212,14 @@ def create(
             _refuse_undecided(inventory)
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         _note_left_out(application, inventory, progress)
-        options = RegistryOptions(tuple(plain_http or ()), ca_file, authfile)
+        options = RegistryOptions(
+            tuple(plain_http or ()),
+            ca_file,
+            cert_file,
+            key_file,
+            tuple(token_hosts or ()),
+            authfile,
+        )
         with open_registries(options, jobs, progress.note) as registries:
             pinning = Pinning(located.locate, registries.open, wanted, progress)
             pinned = pinning.pin(inventory.references, jobs)

@@ -12,6 +12,9 @@ import typer
 from airgap_shared.console.application import (
     AuthfileOption,
     CaFileOption,
+    CertFileOption,
+    KeyFileOption,
+    TokenHostsOption,
     make_application,
 )
 from airgap_shared.console.inspection import (
@@ -65,6 +68,9 @@ def apply(
     keys: KeysOption = None,
     plain_http: PlainHttpOption = False,
     ca_file: CaFileOption = None,
+    cert_file: CertFileOption = None,
+    key_file: KeyFileOption = None,
+    token_hosts: TokenHostsOption = None,
     authfile: AuthfileOption = None,
     username: UsernameOption = None,
     password_stdin: PasswordOption = False,
@@ -106,7 +112,16 @@ def apply(
         target = parse_target(endpoint, namespace, plain_http)
         credential = given_credential(username, password_stdin)
         plain = (target.registry,) if plain_http else ()
-        options = RegistryOptions(plain, ca_file, authfile, credential, writes=True)
+        options = RegistryOptions(
+            plain,
+            ca_file,
+            cert_file,
+            key_file,
+            tuple(token_hosts or ()),
+            authfile,
+            credential,
+            writes=True,
+        )
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         with (
             open_medium(bundle) as medium,
@@ -133,6 +148,9 @@ def login(
     password_stdin: PasswordOption = False,
     plain_http: PlainHttpOption = False,
     ca_file: CaFileOption = None,
+    cert_file: CertFileOption = None,
+    key_file: KeyFileOption = None,
+    token_hosts: TokenHostsOption = None,
     authfile: AuthfileOption = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
@@ -153,7 +171,14 @@ def login(
         credential = given_credential(username, password_stdin)
         if credential is None:
             raise UsageError("no password", next_step="use --password-stdin")
-        options = RegistryOptions((host,) if plain_http else (), ca_file, None, credential)
+        options = RegistryOptions(
+            (host,) if plain_http else (),
+            ca_file,
+            cert_file,
+            key_file,
+            tuple(token_hosts or ()),
+            credential=credential,
+        )
         with open_registries(options, 1, _note) as registries:
             registries.open(host).ping()
         path = credential_sources(authfile).login_path()

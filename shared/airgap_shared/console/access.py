@@ -26,6 +26,9 @@ class RegistryOptions:
 
     plain_http: tuple[str, ...] = ()
     ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    token_hosts: tuple[str, ...] = ()
     authfile: Path | None = None
     credential: Credential | None = field(default=None, repr=False)
     writes: bool = False
@@ -42,8 +45,16 @@ def open_registries(options: RegistryOptions, jobs: int, note: Callable[[str], N
     return Registries(
         options.plain_http,
         CredentialStore(credential_sources(options.authfile, options.credential)),
-        TrustSettings(os.environ, standard_certs_dirs(home), options.ca_file),
-        ClientSettings(writes=options.writes, jobs=jobs),
+        TrustSettings(
+            os.environ,
+            standard_certs_dirs(home),
+            options.ca_file,
+            options.cert_file,
+            options.key_file,
+        ),
+        ClientSettings(
+            writes=options.writes, jobs=jobs, token_hosts=frozenset(options.token_hosts)
+        ),
         note,
     )
 

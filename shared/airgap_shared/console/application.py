@@ -18,6 +18,22 @@ AuthfileOption = Annotated[
     Path | None,
     typer.Option("--authfile", metavar="FILE", help="Credentials, as docker login writes them."),
 ]
+CertFileOption = Annotated[
+    Path | None,
+    typer.Option("--cert-file", metavar="FILE", help="A client certificate, in PEM form."),
+]
+KeyFileOption = Annotated[
+    Path | None,
+    typer.Option("--key-file", metavar="FILE", help="The key of the client certificate."),
+]
+TokenHostsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--token-host",
+        metavar="HOST",
+        help="Another host that may see the credentials, to issue tokens.",
+    ),
+]
 
 
 def make_application(name: str, about: str) -> typer.Typer:
