@@ -185,6 +185,10 @@ _CASES: dict[str, str | dict[str, str | bytes]] = {
     + "---\n"
     + _pod("nginx:2", "'010'"),
     "a comment on the separator": _pod("nginx:1", "a") + "--- # next\n" + _pod("nginx:1", "b"),
+    "a comment on one separator and a null document after another": _pod("nginx:1", "a")
+    + "--- # next\n"
+    + _pod("nginx:1", "b")
+    + "---\nnull\n",
     "content on the separator": _pod("nginx:1", "a")
     + "--- {apiVersion: v1, kind: Pod, metadata: {name: b}, spec: {containers: [{image: b}]}}\n",
     "an end marker": _pod("nginx:1", "a") + "...\n---\n" + _pod("nginx:1", "b") + "...\n",
