@@ -32,14 +32,13 @@ class PatchTarget:
 
     def selects(self, identity: ObjectIdentity) -> bool:
         """Whether current kustomize patches this object."""
-        pairs = (
-            (self.group, identity.group),
-            (self.version, identity.version),
-            (self.kind, identity.kind),
-            (self.name, identity.name),
-            (self.namespace, identity.namespace or _DEFAULT_NAMESPACE),
+        return (
+            _fits(self.name, identity.name)
+            and _fits(self.kind, identity.kind)
+            and _fits(self.version, identity.version)
+            and _fits(self.group, identity.group)
+            and _fits(self.namespace, identity.namespace or _DEFAULT_NAMESPACE)
         )
-        return all(not pattern or re.fullmatch(pattern, text) for pattern, text in pairs)
 
     def names(self, identity: ObjectIdentity) -> bool:
         """Whether kustomize 2.0.3 patches this object."""
@@ -82,11 +81,22 @@ class PatchTargets:
 
     def _similar(self, identity: ObjectIdentity) -> Sequence[ObjectIdentity]:
         """The objects that a target of this one could mean as well: a dot means any character."""
-        if "." in identity.name:
-            near = self._by_length[identity.kind, len(identity.name)]
-        else:
+        if "." not in identity.name:
             near = self._by_name[identity.kind, identity.name]
-        return [other for other in near if other != identity]
+            return [other for other in near if other != identity]
+        # Escaped first: other special characters never pass as patterns.
+        alike = re.compile(escaped(identity.name).replace(r"\.", "."))
+        near = self._by_length[identity.kind, len(identity.name)]
+        return [other for other in near if alike.fullmatch(other.name) and other != identity]
+
+
+def _fits(pattern: str, text: str) -> bool:
+    """Whether a text matches a field; short cuts for what has no meaning but its dots."""
+    if not pattern:
+        return True
+    if _META.search(pattern) is None and (pattern == text or len(pattern) != len(text)):
+        return pattern == text
+    return re.fullmatch(pattern, text) is not None
 
 
 def _is_literal(target: PatchTarget) -> bool:
