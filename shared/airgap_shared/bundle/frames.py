@@ -15,6 +15,8 @@ BLOCK_LIMIT = 128 * 1024
 #: The seekable format's reference reader takes no frame with more content.
 FRAME_LIMIT = 1 << 30
 WINDOW_LIMIT = 1 << 27
+#: The seek table is not signed, and is kept in memory.
+FRAME_COUNT_LIMIT = 1 << 20
 HEADER_START = 5
 BLOCK_HEADER = 3
 CHECKSUM = 4
@@ -152,13 +154,23 @@ def seek_table_size(footer: bytes) -> int:
 
     Raises:
         BundleCorrupt: there is no seek table without checksums.
+        LimitExceeded: it would list more than 2**20 frames.
 
     """
     count: int
+    if len(footer) != FOOTER_SIZE:
+        raise BundleCorrupt("the file is too short for a seek table")
     count, descriptor, magic = _FOOTER.unpack(footer)
     if magic != _SEEKABLE or descriptor != 0:
         raise BundleCorrupt("the file does not end with a seek table")
+    check_frame_count(count)
     return _TABLE_HEADER.size + count * _ENTRY.size + _FOOTER.size
+
+
+def check_frame_count(count: int) -> None:
+    """Raise :class:`LimitExceeded` for more frames than a reader keeps in mind."""
+    if count > FRAME_COUNT_LIMIT:
+        raise LimitExceeded(f"over {FRAME_COUNT_LIMIT} zstd frames")
 
 
 def parse_seek_table(raw: bytes) -> tuple[Frame, ...]:

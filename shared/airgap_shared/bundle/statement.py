@@ -173,7 +173,9 @@ def _check_format(predicate: Fields) -> None:
             next_step="use a newer airgap-import",
         )
     critical = predicate.texts("critical")
-    if critical or predicate.mapping.get("base") is not None:
+    if "base" not in predicate.mapping:
+        predicate.refuse("expected null, found nothing", "base")
+    if critical or predicate.mapping["base"] is not None:
         raise StatementInvalid(
             f"the bundle needs features unknown here: {', '.join(critical)[:200] or 'base'}",
             where=_WHERE,
@@ -267,7 +269,7 @@ def _image(entry: Fields) -> BundledImage:
     for literal in literals:
         if parse_reference(literal, f"{entry.place}.literals").canonical != source.canonical:
             entry.refuse("a spelling of another image", "literals")
-    if source.canonical != str(source):
+    if source.canonical != source.literal:
         entry.refuse("not written in full", "source")
     return BundledImage(
         source,

@@ -15,11 +15,11 @@ _OCTAL_LIMIT = 8**11
 
 
 def compose_header(name: str, size: int) -> bytes:
-    """Everything before a member's content: 512 bytes, or 1,536 for a long name.
+    """Everything before a member's content: 512 bytes, or from 1,536 on for a long name.
 
-    The header is ustar. A name over 100 characters that no ``/`` splits (a sha512 blob) is given
-    in a pax extended header before it; sizes from 8 GiB are written in base 256. GNU tar, bsdtar,
-    Go and Python read both.
+    The header is ustar. A name over 100 characters (a sha512 blob, a file deep in the application)
+    is given in a pax extended header before it; sizes from 8 GiB are written in base 256. GNU tar,
+    bsdtar, Go and Python read both.
     """
     if len(name) <= _NAME_LENGTH:
         return _ustar(name, size, b"0")
@@ -30,7 +30,10 @@ def compose_header(name: str, size: int) -> bytes:
 
 def header_size(name: str) -> int:
     """The length of :func:`compose_header`'s answer."""
-    return BLOCK if len(name) <= _NAME_LENGTH else 3 * BLOCK
+    if len(name) <= _NAME_LENGTH:
+        return BLOCK
+    record = len(_pax_record("path", name))
+    return BLOCK + record + padding_of(record) + BLOCK
 
 
 def padding_of(size: int) -> int:

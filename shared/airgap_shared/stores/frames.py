@@ -124,6 +124,7 @@ class FrameReader:
         if header is None or self._content == 0 or header.content not in (None, self._content):
             raise BundleCorrupt("a zstd frame does not hold what its header says")
         self.frames.append(Frame(self._compressed, self._content))
+        frames.check_frame_count(len(self.frames))
         self._header = None
 
     def _decompress(self, data: bytes) -> bytes:
