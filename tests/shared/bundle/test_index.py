@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from airgap_shared.bundle import names
+from airgap_shared.bundle.index import check_index, compose_index
+from airgap_shared.errors import AirgapError, DocumentInvalid, DuplicateJSONKey, MemberMismatch
+from support.bundles import make_contents
+from support.images import make_image, platform_index
+
+CONTENTS = make_contents(
+    {"nginx:1": make_image([b"one"]), "q.io/app": platform_index("app", "linux/amd64")}
+)
+NGINX, APP = CONTENTS.statement.images
+IMAGES = (replace(NGINX, literals=("nginx:1", "docker.io/nginx:1")), APP)
+SIZES = {m.digest: m.size for m in CONTENTS.statement.members}
+RAW = compose_index(IMAGES, SIZES)
+
+
+def test_the_index_has_a_descriptor_for_each_spelling() -> None:
+    document = json.loads(RAW)
+    found = [
+        (entry["annotations"][names.REF_NAME], entry["digest"], entry["size"])
+        for entry in document["manifests"]
+    ]
+    assert found == [
+        ("nginx:1", str(NGINX.root), SIZES[NGINX.root]),
+        ("docker.io/nginx:1", str(NGINX.root), SIZES[NGINX.root]),
+        ("q.io/app", str(APP.root), SIZES[APP.root]),
+    ]
+    assert {
+        entry["annotations"]["io.containerd.image.name"] for entry in document["manifests"]
+    } == {
+        "docker.io/library/nginx:1",
+        "q.io/app:latest",
+    }
+    check_index(RAW, IMAGES, SIZES)
+
+
+def test_an_index_without_images() -> None:
+    check_index(compose_index((), {}), (), {})
+
+
+def test_further_annotations_are_allowed() -> None:
+    document = json.loads(RAW)
+    document["manifests"][0]["annotations"]["org.example"] = "x"
+    check_index(json.dumps(document).encode(), IMAGES, SIZES)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda entries: entries.pop(), MemberMismatch),
+        (
+            lambda entries: entries.append({**entries[0], "digest": f"sha256:{'0' * 64}"}),
+            MemberMismatch,
+        ),
+        (lambda entries: entries[0].update(size=1), MemberMismatch),
+        (lambda entries: entries[0].update(mediaType="application/x"), MemberMismatch),
+        (lambda entries: entries[0].pop("annotations"), MemberMismatch),
+        (lambda entries: entries[0]["annotations"].clear(), MemberMismatch),
+        (lambda entries: entries[2]["annotations"].update({names.REF_NAME: "x"}), MemberMismatch),
+        (lambda entries: entries[0].pop("digest"), DocumentInvalid),
+        (lambda entries: entries.append("x"), DocumentInvalid),
+    ],
+)
+def test_an_index_that_names_anything_else_is_refused(
+    change: Callable[[list[dict[str, Any]]], object], error: type[AirgapError]
+) -> None:
+    document = json.loads(RAW)
+    change(document["manifests"])
+    with pytest.raises(error) as caught:
+        check_index(json.dumps(document).encode(), IMAGES, SIZES)
+    assert caught.value.where.startswith(names.INDEX)
+
+
+def test_an_index_with_a_key_twice_is_refused() -> None:
+    with pytest.raises(DuplicateJSONKey):
+        check_index(RAW[:-1] + b',"manifests":[]}', IMAGES, SIZES)
