@@ -13,7 +13,7 @@ from airgap_importer.overlay import (
     check_overlay_directory,
     open_overlay_directory,
 )
-from airgap_importer.proof import Proof, expected_of, prove
+from airgap_importer.proof import Proof, prove
 from airgap_importer.pushing import Push, PushReport
 from airgap_importer.pushplan import PushPlan, PushPlanner
 from airgap_importer.relocation import Relocation, Target, relocate
@@ -87,7 +87,11 @@ class Application:
             with _changed(_UNSEEN):
                 push.send(self.progress)
                 staged = directory.stage(overlay, self.bundle.files)
-                proof = prove(overlay, renderer.render(staged.midstream), expected_of(relocation))
+                present = {
+                    f"{self.target.registry}/{repository}": digests
+                    for repository, digests in push.verified().items()
+                }
+                proof = prove(overlay, renderer.render(staged.midstream), present)
             with _changed("content and some tags are in the registry; the overlay was not changed"):
                 push.set_tags()
                 directory.switch(downstream)

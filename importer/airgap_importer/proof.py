@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from airgap_importer.relocation import Relocation
 from airgap_importer.rendering import Rendering
 from airgap_importer.rewriting import Overlay
 from airgap_shared.errors import AirgapError, OverlayRefused, UnrewrittenImage
@@ -28,14 +27,6 @@ class Proof:
     renderer: str
     uses: int
     references: tuple[str, ...]
-
-
-def expected_of(relocation: Relocation) -> Present:
-    """What a relocation promises to be in the target: the digests by repository name."""
-    present: dict[str, set[Digest]] = {}
-    for image in relocation.images.values():
-        present.setdefault(image.name, set()).add(image.digest)
-    return present
 
 
 def prove(

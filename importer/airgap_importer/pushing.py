@@ -93,6 +93,13 @@ class Push:
         """
         for_each(self._plan.tags, lambda image, _: self._set_tag(image), self._jobs)
 
+    def verified(self) -> dict[str, frozenset[Digest]]:
+        """The manifests read back from each repository; true after :meth:`send`."""
+        return {
+            plan.repository: frozenset(m.digest for m in (*plan.present, *plan.missing))
+            for plan in self._plan.repositories
+        }
+
     def report(self) -> PushReport:
         """What was done so far."""
         plan = self._plan

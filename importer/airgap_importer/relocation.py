@@ -13,7 +13,12 @@ from urllib.parse import urlsplit
 from airgap_shared.bundle.statement import BundledImage
 from airgap_shared.errors import PlainHttpRefused, TargetCollision, UsageError
 from airgap_shared.oci.digest import Digest
-from airgap_shared.oci.reference import Reference, is_valid_registry, is_valid_repository
+from airgap_shared.oci.reference import (
+    Reference,
+    is_valid_registry,
+    is_valid_repository,
+    parse_reference,
+)
 
 _SUFFIX_LENGTH = 8
 
@@ -118,6 +123,12 @@ def parse_target(endpoint: str, namespace: str, plain_http: bool) -> Target:
             f"not a registry: {registry[:300]!r}",
             where="--registry-endpoint",
             next_step="write HOST[:PORT][/PREFIX]",
+        )
+    if parse_reference(f"{registry}/name").registry != registry:
+        raise UsageError(
+            f"container runtimes would take {registry!r} for a folder on Docker Hub",
+            where="--registry-endpoint",
+            next_step=f"write the host with its domain or its port, for example {registry}:443",
         )
     if path and not is_valid_repository(path):
         raise UsageError(

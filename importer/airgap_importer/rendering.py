@@ -18,7 +18,8 @@ from airgap_shared.kube.objects import KubeObject, ManifestFile
 TIMEOUT = 300.0
 
 _LOG = logging.getLogger(__name__)
-_VERSION = re.compile(r"v?\d+\.\d+\.\d+[^\s\"',}]*")
+# A kustomize built with `go install` says (devel).
+_VERSION = re.compile(r"v?\d+\.\d+\.\d+[^\s\"',}]*|\(devel\)")
 _SEPARATOR = re.compile(rb"^---[ \t]*\r?\n", re.MULTILINE)
 _LONGEST_COMPLAINT = 2000
 # Nothing of the user's environment: no kubeconfig, no plugins, no proxies.

@@ -13,7 +13,7 @@ from airgap_importer.overlay import (
     check_overlay_directory,
     open_overlay_directory,
 )
-from airgap_importer.proof import expected_of, prove
+from airgap_importer.proof import prove
 from airgap_importer.rendering import Renderer
 from airgap_shared.errors import (
     Locked,
@@ -22,7 +22,7 @@ from airgap_shared.errors import (
     OverlayRefused,
 )
 from airgap_shared.kube.objects import ManifestFile
-from support.overlays import Application, application, relocation_of
+from support.overlays import Application, application, expected_of, relocation_of
 
 _OLD = application(
     {

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from airgap_importer.proof import expected_of, prove
+from airgap_importer.proof import prove
 from airgap_importer.rendering import OwnRenderer, Rendering
 from airgap_shared.errors import OverlayRefused, UnrewrittenImage
 from airgap_shared.oci.digest import Digest
-from support.overlays import application, relocation_of, write_overlay
+from support.overlays import application, expected_of, relocation_of, write_overlay
 
 _APP = application(
     "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from airgap_importer.imagestransformer import ImageEntry
 from airgap_importer.kustomization import base_text, midstream_text
-from airgap_importer.proof import expected_of, prove
+from airgap_importer.proof import prove
 from airgap_importer.rendering import OwnRenderer, Renderer
 from airgap_importer.rewriting import compose_overlay
 from airgap_shared.errors import OverlayRefused
 from airgap_shared.oci.digest import Digest
-from support.overlays import Application, application, relocation_of, write_overlay
+from support.overlays import Application, application, expected_of, relocation_of, write_overlay
 
 _DIGEST = "@sha256:" + "d" * 64
 # Few and alike, so that they collide: spellings, dots, ports, and the target itself.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap_importer.proof import expected_of, prove
+from airgap_importer.proof import prove
 from airgap_importer.relocation import RelocatedImage, Relocation
 from airgap_importer.rendering import Renderer
 from airgap_importer.rewriting import Means, Overlay
@@ -14,7 +14,7 @@ from airgap_shared.errors import OverlayRefused, UnrewrittenImage
 from airgap_shared.kube.uses import Verdict
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.reference import parse_reference
-from support.overlays import application, relocation_of, write_overlay
+from support.overlays import application, expected_of, relocation_of, write_overlay
 
 _A = "a" * 64
 _B = "b" * 64

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from airgap_importer.proof import Present
 from airgap_importer.relocation import RelocatedImage, Relocation
 from airgap_importer.rewriting import Overlay, compose_overlay
 from airgap_shared.kube.documents import load_objects
@@ -72,3 +73,11 @@ def write_overlay(directory: Path, overlay: Overlay) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     return directory / "overlays" / "midstream"
+
+
+def expected_of(relocation: Relocation) -> Present:
+    """What a relocation promises to be in the target: the digests by repository name."""
+    present: dict[str, set[Digest]] = {}
+    for image in relocation.images.values():
+        present.setdefault(image.name, set()).add(image.digest)
+    return present
