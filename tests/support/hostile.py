@@ -223,7 +223,7 @@ def padded(content: bytes) -> bytes:
 
 
 def header_of(path: str, size: int, kind: bytes = b"0", **fields: bytes) -> bytes:
-    """A header; ``fields`` override: mode, uid, gid, mtime, linkname, magic, uname, prefix."""
+    """A header; ``fields`` override its fields by name, the size as ``size_field``."""
     if len(path) > 100:
         record = f" path={path}\n"
         length = len(record) + 3
@@ -236,7 +236,7 @@ def header_of(path: str, size: int, kind: bytes = b"0", **fields: bytes) -> byte
         (8, fields.get("mode", b"0000644")),
         (8, fields.get("uid", b"0000000")),
         (8, fields.get("gid", b"0000000")),
-        (12, fields.get("size", b"%011o" % size)),
+        (12, fields.get("size_field", b"%011o" % size)),
         (12, fields.get("mtime", b"%011o" % 315532800)),
         (8, b" " * 8),
         (1, kind),

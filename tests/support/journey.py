@@ -206,9 +206,9 @@ def succeeded(done: Finished) -> Finished:
     return done
 
 
-def refused(done: Finished, code: int, *names: str) -> Finished:
-    """The same, having made sure that it failed with this code and one of these names."""
-    assert done.code == code, done.err + done.out
+def refused(done: Finished, code: int | tuple[int, ...], *names: str) -> Finished:
+    """The same, having made sure that it failed with one of these codes and of these names."""
+    assert done.code in (code if isinstance(code, tuple) else (code,)), done.err + done.out
     first = next((line for line in done.err.splitlines() if line.startswith("error: ")), "")
     assert first.removeprefix("error: ").partition(":")[0] in names, done.err
     assert "Traceback" not in done.err

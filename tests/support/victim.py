@@ -43,7 +43,11 @@ class Victim:
         )
 
     def resists(
-        self, data: bytes, code: int, *names: str, signed: Collection[str] | None = None
+        self,
+        data: bytes,
+        code: int | tuple[int, ...],
+        *names: str,
+        signed: Collection[str] | None = None,
     ) -> None:
         """Make sure that file and pipe are refused so, by verify and by apply.
 

@@ -21,10 +21,12 @@ from airgap_shared.errors import (
     BundleCorrupt,
     BundleTruncated,
     MediaReadError,
+    NotABundle,
     TrailingData,
     UsageError,
 )
 from airgap_shared.oci.digest import verified_chunks
+from airgap_shared.stores.endings import explain_ending
 from airgap_shared.stores.frames import FrameReader
 from airgap_shared.trust.envelope import ENVELOPE_LIMIT
 
@@ -140,8 +142,11 @@ class FileMedium:
     def read(self, position: int) -> Iterator[bytes]:
         extent = self._extents[position]
         source = _Extract(self, extent)
-        reader = FrameReader(source)
-        yield from read_member(reader, self._members[position])
+        member = self._members[position]
+        try:
+            yield from read_member(FrameReader(source), member)
+        except NotABundle as problem:
+            raise BundleCorrupt(problem.what, where=member.path) from problem
         source.check_consumed()
 
     def finish(self) -> None:
@@ -164,21 +169,13 @@ class FileMedium:
         footer = self.read_at(max(0, self._size - frames.FOOTER_SIZE), frames.FOOTER_SIZE)
         try:
             size = frames.seek_table_size(footer)
+            if size > self._size:
+                raise BundleCorrupt("the seek table is larger than the file")
+            table = frames.parse_seek_table(self._read_all(self._size - size, size))
         except BundleCorrupt as problem:
-            raise BundleTruncated(
-                f"{problem.what}: it was cut short, or something was appended",
-                where=self.name,
-                next_step="copy the bundle again",
-            ) from problem
-        if size > self._size:
-            raise BundleCorrupt("the seek table is larger than the file", where=self.name)
-        table = frames.parse_seek_table(self._read_all(self._size - size, size))
+            raise explain_ending(self.read_at, self._size, self.name) from problem
         if sum(frame.compressed for frame in table) + size != self._size:
-            raise BundleTruncated(
-                "the seek table lists more or less than the file holds",
-                where=self.name,
-                next_step="copy the bundle again",
-            )
+            raise explain_ending(self.read_at, self._size, self.name)
         return table
 
     def _read_all(self, offset: int, size: int) -> bytes:
@@ -242,6 +239,24 @@ def _locate(
     return tuple(extents)
 
 
+class _Piped:
+    """A pipe or device as a source."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            return self._stream.read(size)
+        except OSError as problem:
+            raise MediaReadError(
+                f"cannot read the bundle: {problem.strerror or problem}",
+                where=self._name,
+                next_step="copy the bundle again, to another disk if need be",
+            ) from problem
+
+
 class StreamMedium:
     """A bundle from a pipe: each member once, in order."""
 
@@ -249,8 +264,8 @@ class StreamMedium:
 
     def __init__(self, stream: BinaryIO, name: str = "standard input") -> None:
         self.name = name
-        self._stream = stream
-        self._reader = FrameReader(stream)
+        self._stream = _Piped(stream, name)
+        self._reader = FrameReader(self._stream)
         self._members: tuple[Member, ...] = ()
         self._next = 0
 
