@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 DEVELOPER := $(VENV)/.developer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint check clean
+.PHONY: help demo test lint check bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo 'make test    run every test, those against real registries included'
 	@echo 'make lint    style, types and the dependency rule'
 	@echo 'make check   lint and test'
+	@echo 'make bench   create and apply side by side with skopeo, tar and zstd'
 	@echo 'make clean   remove what the others made'
 
 demo: $(INSTALLED)
@@ -30,10 +31,13 @@ lint: $(DEVELOPER)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy demo
+	$(BIN)/mypy demo bench
 	$(BIN)/lint-imports
 
 check: lint test
+
+bench: $(INSTALLED)
+	@PATH=$(CURDIR)/$(BIN):$$PATH PYTHONPATH=tests $(BIN)/python bench/run.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
