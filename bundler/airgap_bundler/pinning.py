@@ -11,9 +11,11 @@ from airgap_shared.errors import (
     AirgapError,
     DigestMismatch,
     ForeignLayer,
+    LimitExceeded,
     RateLimited,
     RegistryTimeout,
     RegistryUnavailable,
+    SizeMismatch,
     SourceError,
     UpstreamDigestMismatch,
     UpstreamNotFound,
@@ -106,19 +108,23 @@ class Pinning:
         source = _Source(self.open_registry(location.registry), location)
         wanted = str(reference.digest) if reference.digest else reference.effective_tag
         upstream = source.manifest(wanted or "", None)
-        root = self._choose(upstream, source, reference)
+        root = self._choose(upstream, source, _NESTING)
         manifests = source.below(root, _NESTING)
         configs = source.configs(manifests)
         source.check_foreign(manifests)
-        platforms = _platforms_of(root, manifests, configs)
+        platforms = _platforms_of(root, configs)
         self._warn(reference, platforms)
         return PinnedImage(
-            reference, location, root, upstream.digest, manifests, configs, platforms
+            reference,
+            location,
+            root,
+            upstream.digest,
+            manifests,
+            configs,
+            tuple(map(str, platforms)),
         )
 
-    def _choose(
-        self, found: Manifest | Index, source: _Source, reference: Reference
-    ) -> Manifest | Index:
+    def _choose(self, found: Manifest | Index, source: _Source, depth: int) -> Manifest | Index:
         """What is bundled for an image: all of an index, some of it, or one manifest of it."""
         if not self.platforms or isinstance(found, Manifest):
             return found
@@ -143,17 +149,17 @@ class Pinning:
             )
         if len(chosen) == 1:
             (entry,) = chosen.values()
-            return self._choose(
-                source.manifest(str(entry.digest), entry.media_type), source, reference
-            )
+            if depth == 0:
+                raise _too_deep(source.location)
+            only = source.manifest(str(entry.digest), entry.media_type)
+            return self._choose(only, source, depth - 1)
         return compose_subset(found, chosen.keys())
 
-    def _warn(self, reference: Reference, platforms: tuple[str, ...]) -> None:
-        have = [Platform.parse(text) for text in platforms]
+    def _warn(self, reference: Reference, have: Sequence[Platform]) -> None:
         missing = [wanted for wanted in self.platforms if not any(map(wanted.includes, have))]
-        if missing and platforms:
+        if missing and have:
             self.progress.note(
-                f"warning: {reference} is for {', '.join(platforms)} only, not {_list(missing)}"
+                f"warning: {reference} is for {_list(have)} only, not {_list(missing)}"
             )
 
 
@@ -172,19 +178,25 @@ class _Source:
             raise UpstreamNotFound("no such image", where=where)
         if ":" in reference:
             Digest.parse(reference).check(found.raw, where)
-        return parse_manifest(found.raw, media_type or found.media_type, where)
+        announced = found.media_type.partition(";")[0].strip()
+        return parse_manifest(found.raw, media_type or announced, where)
 
     def below(self, root: Manifest | Index, depth: int) -> tuple[Manifest | Index, ...]:
         """The root and everything under it, children before parents, each once."""
-        if depth == 0:
-            raise UpstreamNotFound("indexes nested too deep", where=str(self.location))
         found: dict[Digest, Manifest | Index] = {}
-        for child in root.children:
-            manifest = self.manifest(str(child.digest), child.media_type)
-            for below in self.below(manifest, depth - 1):
-                found.setdefault(below.digest, below)
-        found[root.digest] = root
+        self._collect(root, depth, found)
         return tuple(found.values())
+
+    def _collect(
+        self, root: Manifest | Index, depth: int, found: dict[Digest, Manifest | Index]
+    ) -> None:
+        if depth == 0:
+            raise _too_deep(self.location)
+        for child in root.children:
+            if child.digest not in found:
+                manifest = self.manifest(str(child.digest), child.media_type)
+                self._collect(manifest, depth - 1, found)
+        found[root.digest] = root
 
     def configs(self, manifests: Sequence[Manifest | Index]) -> dict[Digest, bytes]:
         """The content of the small configs."""
@@ -214,11 +226,15 @@ class _Source:
         return b"".join(verified_chunks(chunks, descriptor.digest, descriptor.size, where))
 
 
+def _too_deep(location: Location) -> LimitExceeded:
+    return LimitExceeded(f"indexes nested deeper than {_NESTING}", where=str(location))
+
+
 def as_source_error(problem: AirgapError, where: str) -> AirgapError:
     """The same failure seen from create: an upstream at fault has exit code 40."""
     if isinstance(problem, RegistryUnavailable | RegistryTimeout | RateLimited):
         kind: type[AirgapError] = UpstreamUnavailable
-    elif isinstance(problem, DigestMismatch):
+    elif isinstance(problem, DigestMismatch | SizeMismatch):
         kind = UpstreamDigestMismatch
     else:
         return problem
@@ -240,16 +256,13 @@ def _together(failures: Sequence[tuple[Reference, AirgapError]], total: int) -> 
     )
 
 
-def _platforms_of(
-    root: Manifest | Index,
-    manifests: Sequence[Manifest | Index],
-    configs: Mapping[Digest, bytes],
-) -> tuple[str, ...]:
+def _platforms_of(root: Manifest | Index, configs: Mapping[Digest, bytes]) -> tuple[Platform, ...]:
     if isinstance(root, Index):
         found = [entry.platform for entry in root.manifests]
     else:
         found = [_platform_of(root, configs)]
-    return tuple(sorted({str(item) for item in found if item is not None and not item.is_unknown}))
+    known = {item for item in found if item is not None and not item.is_unknown}
+    return tuple(sorted(known, key=str))
 
 
 def _platform_of(manifest: Manifest, configs: Mapping[Digest, bytes]) -> Platform | None:

@@ -8,7 +8,6 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from airgap_shared.bundle.statement import BundledImage
 from airgap_shared.errors import PlainHttpRefused, TargetCollision, UsageError
@@ -107,7 +106,7 @@ def parse_target(endpoint: str, namespace: str, plain_http: bool) -> Target:
         PlainHttpRefused: ``http://`` without ``--plain-http``.
 
     """
-    scheme = urlsplit(endpoint).scheme if "://" in endpoint else ""
+    scheme = endpoint.partition("://")[0].lower() if "://" in endpoint else ""
     if scheme == "http" and not plain_http:
         raise PlainHttpRefused(
             "the endpoint says http://",
