@@ -96,7 +96,7 @@ class Application:
                 push.set_tags()
                 directory.switch(downstream)
             report = push.report()
-            directory.write_record(RELOCATION, _encode(relocation.to_document()))
+            directory.write_record(RELOCATION, _encode(self._record(relocation)))
             directory.write_record(RELOCATION_TABLE, relocation.to_csv().encode())
             directory.write_record(RECEIPT, _encode(self._receipt(report, proof)))
         return Applied(statement, relocation, report, proof, self.output)
@@ -116,6 +116,20 @@ class Application:
         for note in overlay.notes:
             self.progress.note(note)
         return overlay
+
+    def _record(self, relocation: Relocation) -> dict[str, object]:
+        """The map, and the repositories of sources that are in this release no more.
+
+        Without the latter, a later source could be given the repository of a former one.
+        """
+        named = {image.source.name for image in relocation.images.values()}
+        earlier = read_earlier(self.output / _STATE / RELOCATION, self.target)
+        former = [
+            {"name": name, "registry": self.target.registry, "repository": repository}
+            for name, repository in sorted(earlier.items())
+            if name not in named
+        ]
+        return {**relocation.to_document(), "former": former}
 
     def _receipt(self, report: PushReport, proof: Proof) -> dict[str, object]:
         """What was imported, by whose signature, and what proved it; no times, no secrets."""
@@ -152,14 +166,15 @@ def read_earlier(path: Path, target: Target) -> Mapping[str, str]:
     except OSError:
         return {}
     fields = Fields(parse_json(raw, str(path), StateCorrupt), str(path), StateCorrupt)
-    found: dict[str, str] = {}
-    for entry in fields.records("images"):
-        repository = entry.text("repository")
-        if entry.text("registry") == target.registry and (
-            repository.rpartition("/")[0] == target.path
-        ):
-            found[_name_of(entry.text("source"))] = repository
-    return found
+    entries = [(_name_of(entry.text("source")), entry) for entry in fields.records("images")]
+    if "former" in fields:
+        entries += [(entry.text("name"), entry) for entry in fields.records("former")]
+    return {
+        name: entry.text("repository")
+        for name, entry in entries
+        if entry.text("registry") == target.registry
+        and entry.text("repository").rpartition("/")[0] == target.path
+    }
 
 
 def _name_of(canonical: str) -> str:
