@@ -49,8 +49,8 @@ def for_each(
     no harm any more, for what :meth:`Stop.guard` guards ends with its next piece.
     """
     batch = _Batch(items, work)
-    batch.start(jobs)
     try:
+        batch.start(jobs)
         batch.wait(None)
     except BaseException:
         batch.stop.set()
