@@ -8,9 +8,15 @@ from pathlib import Path
 
 from airgap_bundler.composing import Contents, same_but_time
 from airgap_bundler.pinning import as_source_error
+from airgap_shared.bundle.names import blob_path
 from airgap_shared.bundle.plan import BundlePlan
 from airgap_shared.bundle.statement import Member, Release, Statement, parse_statement
-from airgap_shared.errors import AirgapError
+from airgap_shared.errors import (
+    AirgapError,
+    DigestMismatch,
+    SizeMismatch,
+    UpstreamDigestMismatch,
+)
 from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.bundlewriter import PartialBundle
 from airgap_shared.stores.medium import FileMedium
@@ -64,7 +70,7 @@ class Creation:
                 self.contents.content,
                 self.contents.compressible,
             )
-            partial.write(plan, self._fetch, self.jobs, self.progress)
+            self._fill(partial, plan)
             self._read_back(partial.path)
             partial.publish()
         return CreatedBundle(
@@ -74,6 +80,19 @@ class Creation:
             Digest.of(payload),
             self.signer.public_key.key_id,
         )
+
+    def _fill(self, partial: PartialBundle, plan: BundlePlan) -> None:
+        """Write everything; content that is not what its digest says is its source's fault."""
+        try:
+            partial.write(plan, self._fetch, self.jobs, self.progress)
+        except (DigestMismatch, SizeMismatch) as problem:
+            sources = {blob_path(d): f"{at}@{d}" for d, at in self.contents.locations.items()}
+            raise UpstreamDigestMismatch(
+                problem.what,
+                where=sources.get(problem.where, problem.where),
+                changed="no bundle was written",
+                next_step="run again; if it stays so, the registry or a mirror is damaged",
+            ) from problem
 
     def _fetch(self, member: Member, offset: int) -> Iterator[bytes]:
         location = self.contents.locations[member.digest]
