@@ -53,10 +53,12 @@ class PartialBundle:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             self._lock()
-            yield
+            try:
+                yield
+            finally:
+                if os.fstat(self._descriptor).st_size == 0:
+                    self.path.unlink(missing_ok=True)
         finally:
-            if os.fstat(self._descriptor).st_size == 0:
-                self.path.unlink(missing_ok=True)
             os.close(self._descriptor)
 
     def write(self, plan: BundlePlan, fetch: Fetch, jobs: int, progress: Progress) -> None:
@@ -94,6 +96,10 @@ class PartialBundle:
     def _lock(self) -> None:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The run that held the lock may have given the file its final name meanwhile.
+            held, named = os.fstat(self._descriptor), self.path.stat()
+            if not os.path.samestat(held, named):
+                raise FileNotFoundError
         except OSError as problem:
             raise Locked(
                 "another run is writing this bundle",
