@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from airgap_shared.errors import KeyFileInvalid, UsageError
+from airgap_shared.errors import KeyFileInvalid, MediaReadError, UsageError
 
 if TYPE_CHECKING:
     from airgap_shared.stores.medium import Medium
@@ -54,12 +55,30 @@ def open_medium(bundle: str) -> Iterator[Medium]:
         if sys.stdin.isatty():
             raise UsageError("standard input is a terminal", next_step="give a bundle file")
         yield StreamMedium(sys.stdin.buffer)
-    elif Path(bundle).exists() and not Path(bundle).is_file() and not Path(bundle).is_dir():
-        with Path(bundle).open("rb") as stream:
+    elif _is_stream(bundle):
+        with _open_stream(bundle) as stream:
             yield StreamMedium(stream, bundle)
     else:
         with FileMedium(Path(bundle)) as medium:
             yield medium
+
+
+def _is_stream(bundle: str) -> bool:
+    """Whether this is a pipe or a device, which can be read only once and in order."""
+    try:
+        mode = Path(bundle).stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _open_stream(bundle: str) -> BinaryIO:
+    try:
+        return Path(bundle).open("rb")
+    except OSError as problem:
+        raise MediaReadError(
+            f"cannot open the bundle: {problem.strerror}", where=bundle
+        ) from problem
 
 
 def write_new_file(path: Path, content: bytes, mode: int) -> None:

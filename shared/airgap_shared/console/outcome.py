@@ -62,11 +62,13 @@ def command(form: Format = Format.TEXT) -> Iterator[None]:
 def describe(problem: AirgapError) -> str:
     """``error: Name: what (where) – what was changed – next step``, details on lines below."""
     parts = [f"error: {problem.name}: {problem}", problem.changed, problem.next_step]
-    line = " – ".join(
-        printable(part).replace("\n", " ")[: 4 * _TEXT_LIMIT] for part in parts if part
-    )
-    details = [f"  {printable(detail)[:_TEXT_LIMIT]}" for detail in problem.details]
+    line = " – ".join(_one_line(part, 4 * _TEXT_LIMIT) for part in parts if part)
+    details = [f"  {_one_line(detail, _TEXT_LIMIT)}" for detail in problem.details]
     return "\n".join([line, *details])
+
+
+def _one_line(text: str, limit: int) -> str:
+    return printable(text).replace("\n", " ")[:limit]
 
 
 def to_document(problem: AirgapError, code: int) -> dict[str, object]:
