@@ -243,8 +243,9 @@ def test_a_second_run_is_locked_out_and_harms_nothing(tmp_path: Path) -> None:
     assert output.read_bytes() == WHOLE
 
 
+@pytest.mark.parametrize("third_run", [False, True])
 def test_a_file_that_got_its_name_meanwhile_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, third_run: bool
 ) -> None:
     output = tmp_path / "bundle"
     partial = PartialBundle(output)
@@ -253,12 +254,15 @@ def test_a_file_that_got_its_name_meanwhile_is_left_alone(
 
     def publish_first(descriptor: int, how: int) -> None:
         partial.path.replace(output)
+        if third_run:
+            partial.path.write_bytes(b"begun")
         lock(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", publish_first)
     with pytest.raises(Locked), partial.opened():
         raise AssertionError
     assert output.read_bytes() == WHOLE
+    assert partial.path.exists() is third_run
 
 
 def test_a_run_that_wrote_nothing_leaves_nothing(tmp_path: Path) -> None:
