@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform as machine
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,8 @@ from airgap_shared.console.inspection import FormatOption, JobsOption
 from airgap_shared.console.outcome import Format, command, print_result
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airgap_bundler.create import CreatedBundle
     from airgap_bundler.discovery import ImageInventory
     from airgap_bundler.pinning import PinnedImage
@@ -35,6 +38,11 @@ if TYPE_CHECKING:
 
 _SHELF_LIFE = timedelta(days=180)
 _ALL_PLATFORMS = "all"
+#: Set to a Unix time, it is taken for the time of creation (reproducible-builds.org).
+_EPOCH = "SOURCE_DATE_EPOCH"
+_EPOCH_LIMIT = int((datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _SHELF_LIFE).timestamp())
+_SEQUENCE_LIMIT = 2**63 - 1
+_PASSPHRASE_LIMIT = 4096
 
 app = make_application(
     "airgap-bundle",
@@ -83,14 +91,17 @@ def keygen(
         from airgap_shared.errors import UsageError
         from airgap_shared.trust.keys import PrivateKey
 
+        if not prefix or prefix.endswith("/"):
+            raise UsageError("PREFIX names no file", next_step="for example: keygen vendor")
         private, public = Path(f"{prefix}.key"), Path(f"{prefix}.pub")
-        if public.exists():
-            raise UsageError(
-                "the file exists already", where=str(public), next_step="choose another PREFIX"
-            )
         key = PrivateKey.generate()
-        write_new_file(private, key.to_pem(_passphrase(passphrase_file)), 0o600)
+        pem = key.to_pem(_passphrase(passphrase_file))
         write_new_file(public, key.public_key.pem, 0o644)
+        try:
+            write_new_file(private, pem, 0o600)
+        except UsageError:
+            public.unlink()
+            raise
         key_id = key.public_key.key_id
         print_result(
             {"keyId": key_id, "privateKey": str(private), "publicKey": str(public)},
@@ -177,9 +188,7 @@ def create(
     ] = "stable",
     sequence: Annotated[
         int | None,
-        typer.Option(
-            "--sequence", min=0, metavar="N", help="Grows with each release; default: the time."
-        ),
+        typer.Option("--sequence", metavar="N", help="Grows with each release; default: the time."),
     ] = None,
     jobs: JobsOption = 4,
     dry_run: Annotated[
@@ -194,7 +203,7 @@ def create(
     Example: airgap-bundle create app/ --name shop --version 1.5.2 --key me.key -o shop.tar.zst
     """
     with command(form):
-        from airgap_bundler.composing import compose_contents
+        from airgap_bundler.composing import TimeWishes, compose_contents
         from airgap_bundler.create import Creation
         from airgap_bundler.discovery import inventory_document
         from airgap_bundler.mirrors import parse_mirrors
@@ -204,7 +213,8 @@ def create(
 
         signer = _load_key(key, passphrase_file)
         release = _release(name, version, channel, sequence)
-        _check_output(output)
+        inputs = (key, passphrase_file, images_file, ca_file, cert_file, key_file, authfile)
+        _check_output(output, [*map(Path, sources or ()), *filter(None, inputs)])
         wanted = _platforms(platforms or [])
         located = parse_mirrors(mirrors or [])
         application, inventory = _discover(sources or [], images or [], images_file)
@@ -228,7 +238,8 @@ def create(
             if dry_run:
                 _print_plan(pinned, form)
                 return
-            creation = Creation(contents, registries.open, signer, jobs, progress)
+            wishes = TimeWishes(bool(os.environ.get(_EPOCH)), sequence is not None)
+            creation = Creation(contents, registries.open, signer, jobs, progress, wishes)
             names = tuple(map(str, wanted)) or (_ALL_PLATFORMS,)
             _print_created(creation.write(output, release, names), form)
 
@@ -244,21 +255,16 @@ def _discover(
     from airgap_bundler.discovery import discover as discover_images
     from airgap_bundler.discovery import parse_given_image, parse_images_file
     from airgap_bundler.sources.application import Application
+    from airgap_bundler.sources.folder import read_images_file, read_stream
     from airgap_bundler.sources.manifests import STDIN, load_application
     from airgap_shared.errors import UsageError
 
     given = [parse_given_image(text) for text in images]
     if images_file is not None:
-        try:
-            content = images_file.read_bytes()
-        except OSError as problem:
-            raise UsageError(
-                f"cannot read the images file: {problem.strerror}", where=str(images_file)
-            ) from problem
-        given += parse_images_file(content, str(images_file))
+        given += parse_images_file(read_images_file(images_file), str(images_file))
     if not sources and not given:
         raise UsageError("nothing to bundle", next_step="give a SOURCE, --image or --images-file")
-    stdin = sys.stdin.buffer.read() if STDIN in sources else b""
+    stdin = read_stream(sys.stdin.buffer, STDIN) if STDIN in sources else b""
     application = load_application(sources, stdin) if sources else Application((), (), ())
     return application, discover_images(application.objects, given)
 
@@ -294,13 +300,17 @@ def _passphrase(path: Path | None) -> bytes | None:
     if path is None:
         return None
     try:
-        phrase = path.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
+        with path.open("rb") as file:
+            line = file.readline(_PASSPHRASE_LIMIT + 1)
     except OSError as problem:
         raise KeyFileInvalid(
             f"cannot read the passphrase: {problem.strerror}", where=str(path)
         ) from problem
+    phrase = line.removesuffix(b"\n").rstrip(b"\r")
     if not phrase:
         raise KeyFileInvalid("the passphrase is empty", where=str(path))
+    if len(phrase) > _PASSPHRASE_LIMIT:
+        raise KeyFileInvalid("the passphrase has no end", where=str(path))
     return phrase
 
 
@@ -331,6 +341,8 @@ def _release(name: str, version: str, channel: str, sequence: int | None) -> Rel
     for flag, value in (("--version", version), ("--channel", channel)):
         if not is_label(value):
             raise UsageError("use 1–128 printable ASCII characters", where=flag)
+    if sequence is not None and not 0 <= sequence <= _SEQUENCE_LIMIT:
+        raise UsageError(f"use a number from 0 to {_SEQUENCE_LIMIT}", where="--sequence")
     created = _creation_time()
     return Release(
         name,
@@ -344,25 +356,29 @@ def _release(name: str, version: str, channel: str, sequence: int | None) -> Rel
 
 
 def _creation_time() -> datetime:
-    """Now, or SOURCE_DATE_EPOCH (reproducible-builds.org) when it is set."""
+    """Now, or SOURCE_DATE_EPOCH when it is set."""
     from airgap_shared.errors import UsageError
 
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    epoch = os.environ.get(_EPOCH, "")
     if not epoch:
         return datetime.now(UTC).replace(microsecond=0)
-    try:
-        return datetime.fromtimestamp(int(epoch), UTC)
-    except (ValueError, OverflowError, OSError) as problem:
-        raise UsageError("not a Unix time", where="SOURCE_DATE_EPOCH") from problem
+    if not re.fullmatch(r"[0-9]{1,12}", epoch) or int(epoch) > _EPOCH_LIMIT:
+        raise UsageError(f"not a Unix time from 0 to {_EPOCH_LIMIT}: {epoch[:100]!r}", where=_EPOCH)
+    return datetime.fromtimestamp(int(epoch), UTC)
 
 
-def _check_output(output: Path) -> None:
+def _check_output(output: Path, inputs: Sequence[Path]) -> None:
+    """A bundle may be replaced by another one; nothing else is ever written over."""
+    from airgap_shared.console.files import refuse_input, refuse_stranger
     from airgap_shared.errors import UsageError
 
     if output.is_dir():
         raise UsageError("the output is a folder", where=str(output), next_step="name a file in it")
     if not output.absolute().parent.is_dir():
         raise UsageError("there is no such folder", where=str(output.absolute().parent))
+    refuse_input(output, inputs)
+    refuse_input(output.with_name(f"{output.name}.partial"), inputs)
+    refuse_stranger(output)
 
 
 def _platforms(texts: list[str]) -> tuple[Platform, ...]:

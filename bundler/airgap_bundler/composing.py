@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from airgap_bundler.mirrors import Location
 from airgap_bundler.pinning import PinnedImage
@@ -15,6 +16,10 @@ from airgap_shared.oci import mediatype
 from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.manifest import Index, Manifest
+
+#: For how long an interrupted run may be gone on with under the time at which it began.
+_RESUMABLE = timedelta(days=30)
+_CLOCK_SKEW = timedelta(minutes=-5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +77,32 @@ def compose_contents(
     )
 
 
-def same_but_time(statement: Statement, earlier: Statement) -> Statement | None:
+@dataclass(frozen=True, slots=True)
+class TimeWishes:
+    """What of a release's times the user asked for; the rest was taken from the clock."""
+
+    created: bool = False
+    sequence: bool = False
+
+
+def same_but_time(statement: Statement, earlier: Statement, wishes: TimeWishes) -> Statement | None:
     """``statement`` with the times of ``earlier``, when they differ in nothing else.
 
     An interrupted create goes on with the times it began with, so that the bytes written before
-    stay valid.
+    stay valid: unless the user asks for others, or they are too old for a new bundle.
     """
-    release = replace(
-        statement.release,
-        sequence=earlier.release.sequence,
-        created=earlier.release.created,
-        expires=earlier.release.expires,
-    )
+    release, before = statement.release, earlier.release
+    created, expires = release.created, release.expires
+    if not wishes.created and _is_recent(before, created):
+        created, expires = before.created, before.expires
+    sequence = release.sequence if wishes.sequence else int(created.timestamp())
+    release = replace(release, sequence=sequence, created=created, expires=expires)
     candidate = replace(statement, release=release)
     return candidate if candidate.to_json() == earlier.to_json() else None
+
+
+def _is_recent(release: Release, now: datetime) -> bool:
+    return _CLOCK_SKEW <= now - release.created <= _RESUMABLE and now < release.expires
 
 
 @dataclass(frozen=True, slots=True)

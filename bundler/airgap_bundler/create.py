@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from airgap_bundler.composing import Contents, same_but_time
+from airgap_bundler.composing import Contents, TimeWishes, same_but_time
 from airgap_bundler.pinning import as_source_error
 from airgap_shared.bundle.names import blob_path
 from airgap_shared.bundle.plan import BundlePlan
@@ -48,6 +48,7 @@ class Creation:
     signer: Signer
     jobs: int
     progress: Progress
+    wishes: TimeWishes
 
     def write(self, output: Path, release: Release, platforms: tuple[str, ...]) -> CreatedBundle:
         """Write ``output``, or go on where an interrupted run with the same contents stopped.
@@ -113,9 +114,11 @@ class Creation:
             return None
 
     def _resumed(self, statement: Statement, earlier: Statement, partial: Path) -> Statement:
-        resumed = same_but_time(statement, earlier)
+        resumed = same_but_time(statement, earlier, self.wishes)
         if resumed is None:
-            self.progress.note(f"{partial} was begun with other contents; starting over")
+            self.progress.note(
+                f"{partial} was begun with other contents, or for another time; starting over"
+            )
             return statement
         self.progress.note(f"going on with {partial}")
         return resumed

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from airgap_bundler.composing import Contents, compose_contents, same_but_time
+from airgap_bundler.composing import Contents, TimeWishes, compose_contents, same_but_time
 from airgap_bundler.mirrors import Location
 from airgap_bundler.pinning import PinnedImage
 from airgap_shared.bundle.graph import check_graph
@@ -163,7 +163,53 @@ LATER = replace(
 
 
 def test_a_later_run_with_the_same_contents_goes_on_with_the_earlier_times() -> None:
-    assert same_but_time(replace(STATEMENT, release=LATER), STATEMENT) == STATEMENT
+    assert same_but_time(replace(STATEMENT, release=LATER), STATEMENT, TimeWishes()) == STATEMENT
+
+
+@pytest.mark.parametrize(
+    ("wishes", "sequence"),
+    [
+        (TimeWishes(created=True), LATER.sequence),
+        (TimeWishes(sequence=True), LATER.sequence),
+        (TimeWishes(sequence=True), 7),
+        (TimeWishes(created=True, sequence=True), RELEASE.sequence),
+    ],
+)
+def test_a_run_that_asks_for_other_times_starts_over(wishes: TimeWishes, sequence: int) -> None:
+    later = replace(STATEMENT, release=replace(LATER, sequence=sequence))
+    assert same_but_time(later, STATEMENT, wishes) is None
+
+
+def test_a_run_that_asks_for_the_same_times_goes_on() -> None:
+    numbered = replace(STATEMENT, release=replace(RELEASE, sequence=7))
+    later = replace(STATEMENT, release=replace(LATER, sequence=7))
+    assert same_but_time(later, numbered, TimeWishes(sequence=True)) == numbered
+    assert same_but_time(numbered, numbered, TimeWishes(True, True)) == numbered
+    # Without the number, the time is the number.
+    assert same_but_time(replace(STATEMENT, release=LATER), numbered, TimeWishes()) is None
+
+
+@pytest.mark.parametrize(
+    ("age", "resumed"),
+    [
+        (timedelta(days=30), True),
+        (timedelta(days=30, seconds=1), False),
+        (timedelta(days=181), False),
+        (timedelta(minutes=-5), True),
+        (timedelta(days=-1), False),
+    ],
+)
+def test_an_old_run_is_not_gone_on_with(age: timedelta, resumed: bool) -> None:
+    created = RELEASE.created + age
+    number = int(created.timestamp())
+    release = replace(LATER, created=created, sequence=number, expires=created + timedelta(180))
+    found = same_but_time(replace(STATEMENT, release=release), STATEMENT, TimeWishes())
+    assert found == (STATEMENT if resumed else None)
+
+
+def test_a_run_whose_bundle_is_past_its_time_is_not_gone_on_with() -> None:
+    short = replace(STATEMENT, release=replace(RELEASE, expires=LATER.created))
+    assert same_but_time(replace(STATEMENT, release=LATER), short, TimeWishes()) is None
 
 
 @pytest.mark.parametrize(
@@ -178,4 +224,4 @@ def test_a_later_run_with_the_same_contents_goes_on_with_the_earlier_times() -> 
     ],
 )
 def test_a_run_with_other_contents_starts_over(changed: Statement) -> None:
-    assert same_but_time(changed, STATEMENT) is None
+    assert same_but_time(changed, STATEMENT, TimeWishes()) is None

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from airgap_bundler.sources.application import SkippedFile
 from airgap_shared.errors import LimitExceeded, MediaReadError, UsageError
@@ -59,12 +60,31 @@ def read_file(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as stream:
-            content = stream.read(SIZE_LIMIT + 1)
+            return read_stream(stream, str(path))
     except OSError as error:
         raise MediaReadError(f"cannot read: {error.strerror}", where=str(path)) from error
+
+
+def read_stream(stream: BinaryIO, name: str) -> bytes:
+    """The bytes of a stream to its end, bounded as :func:`read_file` is."""
+    content = stream.read(SIZE_LIMIT + 1)
     if len(content) > SIZE_LIMIT:
-        raise LimitExceeded(f"the file is larger than {SIZE_LIMIT} bytes", where=str(path))
+        raise LimitExceeded(f"the file is larger than {SIZE_LIMIT} bytes", where=name)
     return content
+
+
+def read_images_file(path: Path) -> bytes:
+    """The bytes of a list of images, bounded.
+
+    Raises:
+        LimitExceeded: it is larger than a manifest may be.
+        UsageError: it cannot be read.
+
+    """
+    try:
+        return read_file(path)
+    except MediaReadError as problem:
+        raise UsageError(f"the images file: {problem.what}", where=str(path)) from problem
 
 
 def _entries(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -81,6 +81,41 @@ def _open_stream(bundle: str) -> BinaryIO:
         ) from problem
 
 
+def refuse_input(path: Path, inputs: Iterable[Path]) -> None:
+    """Raise :class:`UsageError` when a file to be written is one of those that are read."""
+    for given in inputs:
+        if path.exists() and given.exists() and path.samefile(given):
+            raise UsageError(
+                f"writing it would destroy {given}, which is read",
+                where=str(path),
+                changed="it was left as it is",
+                next_step="choose another name",
+            )
+
+
+def refuse_stranger(path: Path) -> None:
+    """Raise :class:`UsageError` when something is there that does not begin like a bundle."""
+    if path.exists() and not _begins_like_a_bundle(path):
+        raise UsageError(
+            "the file exists already and is no bundle",
+            where=str(path),
+            changed="it was left as it is",
+            next_step="choose another name",
+        )
+
+
+def _begins_like_a_bundle(path: Path) -> bool:
+    from airgap_shared.bundle.frames import MAGIC
+
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) in (b"", MAGIC)
+    except OSError as problem:
+        raise UsageError(f"cannot read: {problem.strerror}", where=str(path)) from problem
+
+
 def write_new_file(path: Path, content: bytes, mode: int) -> None:
     """Write a file that must not exist yet, with these permissions from the first byte on.
 
@@ -99,5 +134,9 @@ def write_new_file(path: Path, content: bytes, mode: int) -> None:
         ) from problem
     except OSError as problem:
         raise UsageError(f"cannot write: {problem.strerror}", where=str(path)) from problem
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    except OSError as problem:
+        path.unlink()
+        raise UsageError(f"cannot write: {problem.strerror}", where=str(path)) from problem

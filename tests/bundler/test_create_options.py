@@ -1,0 +1,123 @@
+"""What create and keygen refuse before they touch anything."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from airgap_bundler.sources.folder import read_images_file, read_stream
+from airgap_shared.errors import LimitExceeded, UsageError
+from airgap_shared.kube.yamltext import SIZE_LIMIT
+from support.commands import Finished
+from support.in_process import run_here
+from support.journey import refused, succeeded, write_key_pair
+
+MANIFEST = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_key_pair(tmp_path, "vendor")
+    (tmp_path / "app.yaml").write_bytes(MANIFEST)
+    (tmp_path / "images.txt").write_bytes(b"# none\n")
+    return tmp_path
+
+
+def create(folder: Path, *options: str | Path, output: str = "out") -> Finished:
+    command = ("create", "app.yaml", "--name", "shop", "--version", "1", "--key", "vendor.key")
+    return run_here(folder, "airgap-bundle", *command, "-o", output, *options)
+
+
+def refused_untouched(folder: Path, output: str) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    done = create(folder, "--images-file", "images.txt", output=output)
+    refused(done, 2, "UsageError")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("output", ["vendor.key", "./app.yaml", "images.txt", "vendor.pub"])
+def test_no_file_but_a_bundle_is_written_over(folder: Path, output: str) -> None:
+    refused_untouched(folder, output)
+
+
+def test_an_input_is_known_by_any_name(folder: Path) -> None:
+    os.link(folder / "vendor.key", folder / "other")
+    refused_untouched(folder, "other")
+
+
+def test_an_input_is_no_place_for_the_partial_file(folder: Path) -> None:
+    (folder / "app.yaml").rename(folder / "app.partial")
+    (folder / "app.yaml").symlink_to("app.partial")
+    refused_untouched(folder, "app")
+
+
+@pytest.mark.parametrize("before", [b"", None])
+def test_an_earlier_bundle_is_replaced(folder: Path, before: bytes | None) -> None:
+    if before is None:
+        succeeded(create(folder))
+    else:
+        (folder / "out").write_bytes(before)
+    succeeded(create(folder, "--channel", "beta"))
+    assert "beta" in succeeded(run_here(folder, "airgap-bundle", "inspect", "out")).out
+
+
+@pytest.mark.parametrize(
+    "epoch", ["-5", "253402300799", "9" * 30, "1e9", "x", " 5", "\u0665", "253386748800"]
+)
+def test_a_time_of_creation_that_cannot_be_written_is_refused(
+    folder: Path, epoch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    assert "SOURCE_DATE_EPOCH" in refused(create(folder), 2, "UsageError").err
+    assert not list(folder.glob("out*"))
+
+
+@pytest.mark.parametrize("epoch", ["0", "253386748799"])
+def test_the_first_and_the_last_time_can_be_written(
+    folder: Path, epoch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    succeeded(create(folder))
+
+
+@pytest.mark.parametrize("sequence", ["-1", str(2**63), "9" * 30])
+def test_a_sequence_that_cannot_be_written_is_refused(folder: Path, sequence: str) -> None:
+    refused(create(folder, "--sequence", sequence), 2, "UsageError")
+    assert not list(folder.glob("out*"))
+
+
+def test_the_largest_sequence_can_be_written(folder: Path) -> None:
+    succeeded(create(folder, "--sequence", str(2**63 - 1)))
+
+
+@pytest.mark.parametrize("prefix", ["", "keys/"])
+def test_keygen_needs_a_name(tmp_path: Path, prefix: str) -> None:
+    (tmp_path / "keys").mkdir()
+    refused(run_here(tmp_path, "airgap-bundle", "keygen", prefix), 2, "UsageError")
+    assert [path.name for path in tmp_path.rglob("*")] == ["keys"]
+
+
+@pytest.mark.parametrize("there", [".key", ".pub"])
+def test_keygen_leaves_no_half_of_a_pair(tmp_path: Path, there: str) -> None:
+    (tmp_path / f"vendor{there}").mkdir()
+    refused(run_here(tmp_path, "airgap-bundle", "keygen", "vendor"), 2, "UsageError")
+    assert [path.name for path in tmp_path.iterdir()] == [f"vendor{there}"]
+
+
+def test_a_passphrase_without_an_end_is_refused(tmp_path: Path) -> None:
+    command = ("keygen", "vendor", "--passphrase-file", "/dev/zero")
+    refused(run_here(tmp_path, "airgap-bundle", *command), 2, "KeyFileInvalid")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_user_gives_is_read_up_to_a_limit() -> None:
+    with pytest.raises(LimitExceeded):
+        read_images_file(Path("/dev/zero"))
+    with pytest.raises(UsageError):
+        read_images_file(Path("/nowhere/images.txt"))
+    assert len(read_stream(io.BytesIO(bytes(SIZE_LIMIT)), "-")) == SIZE_LIMIT
+    with Path("/dev/zero").open("rb") as endless, pytest.raises(LimitExceeded):
+        read_stream(endless, "-")
