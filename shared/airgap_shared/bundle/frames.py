@@ -110,8 +110,7 @@ def parse_frame_header(data: bytes) -> FrameHeader:
     content = int.from_bytes(data[-width:], "little") if width else None
     if content is not None and width == 2:
         content += 256
-    if content is not None and content > FRAME_LIMIT:
-        raise LimitExceeded(f"a zstd frame of {content} bytes, over {FRAME_LIMIT}")
+    check_frame_content(content or 0)
     if descriptor & 0x20:
         window = content or 0
     else:
@@ -171,6 +170,12 @@ def check_frame_count(count: int) -> None:
     """Raise :class:`LimitExceeded` for more frames than a reader keeps in mind."""
     if count > FRAME_COUNT_LIMIT:
         raise LimitExceeded(f"over {FRAME_COUNT_LIMIT} zstd frames")
+
+
+def check_frame_content(size: int) -> None:
+    """Raise :class:`LimitExceeded` for a frame with more content than a frame may have."""
+    if size > FRAME_LIMIT:
+        raise LimitExceeded(f"a zstd frame of {size} bytes or more, over {FRAME_LIMIT}")
 
 
 def parse_seek_table(raw: bytes) -> tuple[Frame, ...]:

@@ -23,6 +23,18 @@ _BLOCKS = 1 << 23
 ReadAt = Callable[[int, int], bytes]
 
 
+class _Budget:
+    """How many blocks may still be walked through, all frames together."""
+
+    def __init__(self) -> None:
+        self._left = _BLOCKS
+
+    def spend(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise BundleCorrupt("too many zstd blocks")
+
+
 def explain_ending(read_at: ReadAt, size: int, where: str) -> BundleFormatError:
     """The error for a file of ``size`` bytes whose end is not the seek table of its frames."""
     try:
@@ -45,24 +57,24 @@ def explain_ending(read_at: ReadAt, size: int, where: str) -> BundleFormatError:
 
 def _after_frames(read_at: ReadAt) -> int:
     offset = 0
-    for _ in range(_BLOCKS):
-        if read_at(offset, len(frames.MAGIC)) != frames.MAGIC:
-            return offset
-        offset = _after_frame(read_at, offset)
-    raise BundleCorrupt("too many zstd frames")
+    budget = _Budget()
+    while read_at(offset, len(frames.MAGIC)) == frames.MAGIC:
+        offset = _after_frame(read_at, offset, budget)
+    return offset
 
 
-def _after_frame(read_at: ReadAt, offset: int) -> int:
+def _after_frame(read_at: ReadAt, offset: int, budget: _Budget) -> int:
     start = _exactly(read_at, offset, frames.HEADER_START)
     size = len(start) + frames.frame_header_rest(start)
     header = frames.parse_frame_header(_exactly(read_at, offset, size))
     offset += size
-    for _ in range(_BLOCKS):
+    last = False
+    while not last:
+        budget.spend()
         block = frames.parse_block_header(_exactly(read_at, offset, frames.BLOCK_HEADER))
         offset += frames.BLOCK_HEADER + block.size
-        if block.last:
-            return offset + (frames.CHECKSUM if header.checksum else 0)
-    raise BundleCorrupt("too many zstd blocks")
+        last = block.last
+    return offset + (frames.CHECKSUM if header.checksum else 0)
 
 
 def _exactly(read_at: ReadAt, offset: int, size: int) -> bytes:

@@ -79,8 +79,7 @@ class FrameReader:
         block = frames.parse_block_header(self._take(frames.BLOCK_HEADER))
         if not block.raw or not block.size:
             raise BundleCorrupt("a frame of a stored member has a block that no writer makes")
-        self._ready = self._take(block.size)
-        self._content += len(self._ready)
+        self._deliver(self._take(block.size))
         if block.last:
             self._end()
 
@@ -94,12 +93,16 @@ class FrameReader:
             last = block.last
         if last and header.checksum:
             pieces.append(self._take(frames.CHECKSUM))
-        self._ready = self._decompress(b"".join(pieces))
-        self._content += len(self._ready)
+        self._deliver(self._decompress(b"".join(pieces)))
         if last:
             if not self._frame.eof or self._frame.unused_data:
                 raise BundleCorrupt("a zstd frame does not end with its last block")
             self._end()
+
+    def _deliver(self, content: bytes) -> None:
+        self._ready = content
+        self._content += len(content)
+        frames.check_frame_content(self._content)
 
     def _begin(self) -> FrameHeader:
         start = self._source.read(frames.HEADER_START)
