@@ -10,6 +10,8 @@ from pathlib import Path
 
 from airgap_importer.overlay import (
     DEFAULT_DOWNSTREAM,
+    StagedOverlay,
+    check_overlay,
     check_overlay_directory,
     open_overlay_directory,
 )
@@ -17,14 +19,14 @@ from airgap_importer.proof import Proof, prove
 from airgap_importer.pushing import Push, PushReport
 from airgap_importer.pushplan import PushPlan, PushPlanner
 from airgap_importer.relocation import Relocation, Target, relocate
-from airgap_importer.rendering import Renderer
+from airgap_importer.relocationrecord import RelocationRecord, load_relocation_record
+from airgap_importer.rendering import Renderer, Rendering
 from airgap_importer.rewriting import Overlay, compose_overlay
 from airgap_shared.bundle.statement import Statement, format_time
-from airgap_shared.errors import AirgapError, StateCorrupt
+from airgap_shared.errors import AirgapError
 from airgap_shared.kube.documents import load_objects
 from airgap_shared.kube.imagefields import find_images
 from airgap_shared.oci.digest import Digest
-from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.stores.opening import VerifiedBundle
 from airgap_shared.stores.ports import ImageTarget
 from airgap_shared.stores.progress import Progress
@@ -35,6 +37,8 @@ RECEIPT = "receipt.json"
 _STATE = ".airgap"
 _NOTHING_CHANGED = "nothing was changed"
 _UNSEEN = "content pushed so far stays in the registry, unseen: no tag and no overlay was changed"
+_TAGGING = "the images are in the registry and their tags may be set; the overlay was not changed"
+_IMPORTED = "everything was imported and the overlay was replaced; only records are missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,15 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
+class Choices:
+    """What the user may decide about an import."""
+
+    move_tags: bool = False
+    check_blobs: bool = False
+    downstream: str = DEFAULT_DOWNSTREAM
+
+
+@dataclass(frozen=True, slots=True)
 class Application:
     """One import of one bundle into one registry and one overlay directory."""
 
@@ -59,55 +72,73 @@ class Application:
     jobs: int
     progress: Progress
 
-    def plan(self, move_tags: bool) -> tuple[Relocation, PushPlan]:
+    def plan(self, choices: Choices) -> tuple[Relocation, PushPlan]:
         """Find out what an import would do; nothing is changed."""
-        with _changed(_NOTHING_CHANGED):
-            check_overlay_directory(self.output, self.bundle.statement.release.app)
-            relocation = self._relocate()
-            self._compose(relocation)
-            return relocation, self._plan_push(relocation, move_tags)
+        with _telling():
+            relocation, _, plan = self._prepare(choices)
+            return relocation, plan
 
-    def run(
-        self, renderer: Renderer, move_tags: bool, downstream: str = DEFAULT_DOWNSTREAM
-    ) -> Applied:
+    def run(self, renderer: Renderer, choices: Choices) -> Applied:
         """Import: verified content first, what people see last.
 
         Raises:
             AirgapError: ``changed`` says how far it came; the same command again goes on.
 
         """
-        statement = self.bundle.statement
-        with _changed(_NOTHING_CHANGED):
-            check_overlay_directory(self.output, statement.release.app)
-            relocation = self._relocate()
-            overlay = self._compose(relocation)
-            plan = self._plan_push(relocation, move_tags)
-        push = Push(self.bundle, plan, self.registry, self.jobs)
-        with open_overlay_directory(self.output, statement.release.app) as directory:
-            with _changed(_UNSEEN):
+        with _telling() as story:
+            relocation, overlay, plan = self._prepare(choices)
+            push = Push(self.bundle, plan, self.registry, self.jobs)
+            with open_overlay_directory(
+                self.output, self.bundle.statement.release.app
+            ) as directory:
+                story.changed = _UNSEEN
                 push.send(self.progress)
                 staged = directory.stage(overlay, self.bundle.files)
-                present = {
-                    f"{self.target.registry}/{repository}": digests
-                    for repository, digests in push.verified().items()
-                }
-                proof = prove(overlay, renderer.render(staged.midstream), present)
-            with _changed("content and some tags are in the registry; the overlay was not changed"):
+                proof = prove(overlay, self._render(renderer, staged), self._present(push))
+                story.changed = _TAGGING
                 push.set_tags()
-                directory.switch(downstream)
-            report = push.report()
-            directory.write_record(RELOCATION, _encode(self._record(relocation)))
-            directory.write_record(RELOCATION_TABLE, relocation.to_csv().encode())
-            directory.write_record(RECEIPT, _encode(self._receipt(report, proof)))
-        return Applied(statement, relocation, report, proof, self.output)
+                directory.switch(choices.downstream)
+                story.changed = _IMPORTED
+                report = push.report()
+                record = self._record.document_with(relocation)
+                directory.write_record(RELOCATION, _encode(record))
+                directory.write_record(RELOCATION_TABLE, relocation.to_csv().encode())
+                directory.write_record(RECEIPT, _encode(self._receipt(report, proof)))
+        return Applied(self.bundle.statement, relocation, report, proof, self.output)
 
-    def _plan_push(self, relocation: Relocation, move_tags: bool) -> PushPlan:
-        planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs)
-        return planner.plan(move_tags)
+    def _prepare(self, choices: Choices) -> tuple[Relocation, Overlay, PushPlan]:
+        """Everything that can fail before anything is changed."""
+        check_overlay_directory(self.output, self.bundle.statement.release.app)
+        relocation = self._relocate()
+        overlay = self._compose(relocation)
+        check_overlay(overlay, self.bundle.files, choices.downstream)
+        planner = PushPlanner(
+            self.bundle.graph, relocation, self.registry, self.jobs, choices.check_blobs
+        )
+        return relocation, overlay, planner.plan(choices.move_tags)
+
+    def _render(self, renderer: Renderer, staged: StagedOverlay) -> Rendering:
+        self.progress.begin("render", 1, f"overlay by {renderer.name}")
+        try:
+            rendering = renderer.render(staged.midstream)
+            self.progress.advance(1)
+        finally:
+            self.progress.end()
+        return rendering
+
+    def _present(self, push: Push) -> Mapping[str, frozenset[Digest]]:
+        return {
+            f"{self.target.registry}/{repository}": digests
+            for repository, digests in push.verified().items()
+        }
 
     def _relocate(self) -> Relocation:
-        earlier = read_earlier(self.output / _STATE / RELOCATION, self.target)
+        earlier = self._record.in_target(self.target)
         return relocate(self.bundle.statement.images, self.target, earlier)
+
+    @property
+    def _record(self) -> RelocationRecord:
+        return load_relocation_record(self.output / _STATE / RELOCATION)
 
     def _compose(self, relocation: Relocation) -> Overlay:
         objects = [obj for file in self.bundle.files for obj in load_objects(file)]
@@ -116,20 +147,6 @@ class Application:
         for note in overlay.notes:
             self.progress.note(note)
         return overlay
-
-    def _record(self, relocation: Relocation) -> dict[str, object]:
-        """The map, and the repositories of sources that are in this release no more.
-
-        Without the latter, a later source could be given the repository of a former one.
-        """
-        named = {image.source.name for image in relocation.images.values()}
-        earlier = read_earlier(self.output / _STATE / RELOCATION, self.target)
-        former = [
-            {"name": name, "registry": self.target.registry, "repository": repository}
-            for name, repository in sorted(earlier.items())
-            if name not in named
-        ]
-        return {**relocation.to_document(), "former": former}
 
     def _receipt(self, report: PushReport, proof: Proof) -> dict[str, object]:
         """What was imported, by whose signature, and what proved it; no times, no secrets."""
@@ -154,44 +171,26 @@ class Application:
         }
 
 
-def read_earlier(path: Path, target: Target) -> Mapping[str, str]:
-    """The repositories that an earlier import into the same target gave to source names.
-
-    Raises:
-        StateCorrupt: the file is there but cannot be understood.
-
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError:
-        return {}
-    fields = Fields(parse_json(raw, str(path), StateCorrupt), str(path), StateCorrupt)
-    entries = [(_name_of(entry.text("source")), entry) for entry in fields.records("images")]
-    if "former" in fields:
-        entries += [(entry.text("name"), entry) for entry in fields.records("former")]
-    return {
-        name: entry.text("repository")
-        for name, entry in entries
-        if entry.text("registry") == target.registry
-        and entry.text("repository").rpartition("/")[0] == target.path
-    }
-
-
-def _name_of(canonical: str) -> str:
-    name = canonical.partition("@")[0]
-    head, slash, last = name.rpartition("/")
-    return head + slash + last.partition(":")[0]
-
-
 def _encode(document: Mapping[str, object]) -> bytes:
     return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
 
 
+@dataclass(slots=True)
+class _Story:
+    """What was changed so far."""
+
+    changed: str = _NOTHING_CHANGED
+
+
 @contextmanager
-def _changed(text: str) -> Iterator[None]:
-    """Say what was and was not changed, should anything in the block fail."""
+def _telling() -> Iterator[_Story]:
+    """Say what was and was not changed, should anything in the block fail or be interrupted."""
+    story = _Story()
     try:
-        yield
+        yield story
     except AirgapError as problem:
-        problem.explain(changed=text)
+        problem.explain(changed=story.changed)
+        raise
+    except BaseException as interruption:
+        interruption.add_note(story.changed)
         raise

@@ -77,6 +77,10 @@ def apply(
     move_tags: Annotated[
         bool, typer.Option("--move-tags", help="Let existing tags name the new images.")
     ] = False,
+    check_blobs: Annotated[
+        bool,
+        typer.Option("--check-blobs", help="Ask for every blob, even of images that are there."),
+    ] = False,
     downstream: Annotated[
         str,
         typer.Option("--downstream", metavar="NAME", help="Your overlay, made once and kept."),
@@ -96,7 +100,7 @@ def apply(
         --registry-endpoint registry.bank.example --image-namespace shop -o shop/
     """
     with command(form):
-        from airgap_importer.apply import Application
+        from airgap_importer.apply import Application, Choices
         from airgap_importer.relocation import parse_target
         from airgap_importer.rendering import choose_renderer
         from airgap_shared.console.access import (
@@ -132,11 +136,12 @@ def apply(
                 progress.note(note)
             registry = registries.open(target.registry)
             application = Application(verified, target, registry, output, jobs, progress)
+            choices = Choices(move_tags, check_blobs, downstream)
             if dry_run:
-                _print_plan(*application.plan(move_tags), form)
+                _print_plan(*application.plan(choices), form)
                 return
             renderer = choose_renderer(shutil.which("kubectl"), shutil.which("kustomize"))
-            _print_applied(application.run(renderer, move_tags, downstream), form)
+            _print_applied(application.run(renderer, choices), form)
 
 
 @app.command()

@@ -35,7 +35,6 @@ from airgap_importer.filetree import (
 from airgap_importer.kustomization import FILE_NAME, downstream_text, interlock_text
 from airgap_importer.overlaymarker import (
     MARKER,
-    NOTHING_CHANGED,
     PARTIAL,
     STATE,
     check_ownership,
@@ -50,6 +49,7 @@ from airgap_shared.errors import (
     Locked,
     OverlayNotWritable,
     OverlayRefused,
+    UsageError,
 )
 from airgap_shared.kube.objects import ManifestFile
 
@@ -84,6 +84,23 @@ def check_overlay_directory(path: Path, app: str) -> None:
             return
         stack.callback(os.close, folder)
         check_ownership(folder, path, app)
+
+
+def check_overlay(overlay: Overlay, upstream: Iterable[ManifestFile], downstream: str) -> None:
+    """See, without a directory, whether an overlay can be written and a downstream be named so.
+
+    Raises:
+        OverlayRefused: two paths of the application exclude each other, or one is not safe.
+        UsageError: the name is no plain folder name.
+
+    """
+    _tree(overlay, upstream)
+    if not is_safe_component(downstream):
+        raise UsageError(
+            f"{downstream[:120]!r} cannot name a folder",
+            where="--downstream",
+            next_step="use letters, digits, dot, dash and underscore",
+        )
 
 
 @contextmanager
@@ -133,7 +150,7 @@ class OverlayDirectory:
         tree = _tree(overlay, upstream)
         tree.setdefault("upstream", {})
         tree[_INTERLOCK] = {FILE_NAME: interlock_text()}
-        with _told(self.path, changed=NOTHING_CHANGED):
+        with _told(self.path):
             _remove(self._state, _STAGED)
             write_tree(self._state, _STAGED, tree)
             sync(self._state)
@@ -149,11 +166,9 @@ class OverlayDirectory:
             OverlayNotWritable, DiskFull: something could not be moved; the old state is back.
 
         """
-        if not is_safe_component(downstream):
-            raise OverlayRefused(f"{downstream[:120]!r} cannot name a downstream")
-        with _told(self.path, changed=NOTHING_CHANGED), self.planned_switch() as swaps:
+        with _told(self.path), self.planned_switch() as swaps:
             carry_out(swaps)
-        with _told(self.path, changed="the overlay was replaced"):
+        with _told(self.path, changed="everything was imported and the overlay was replaced"):
             self._make_downstream(downstream)
             _remove(self._state, _STAGED)
 
@@ -213,9 +228,7 @@ def _lock(state: int, path: Path) -> None:
     try:
         fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise Locked(
-            "another run is at work on this directory", where=str(path), changed=NOTHING_CHANGED
-        ) from None
+        raise Locked("another run is at work on this directory", where=str(path)) from None
     except OSError as error:
         # Some network file systems lock no directories; better no lock than no overlay.
         _LOG.warning("%s cannot be locked: %s", path, error.strerror)
@@ -249,13 +262,13 @@ def _tree(overlay: Overlay, upstream: Iterable[ManifestFile]) -> Tree:
     files = dict(overlay.files)
     for file in upstream:
         if not is_safe_path(file.path):
-            raise OverlayRefused(f"{file.path[:200]!r} is no safe path", changed=NOTHING_CHANGED)
+            raise OverlayRefused(f"{file.path[:200]!r} is no safe path")
         files[f"upstream/{file.path}"] = file.content
     try:
         return tree_of(files)
     except ValueError as error:
         raise OverlayRefused(
-            f"the files of the application do not fit together: {error}", changed=NOTHING_CHANGED
+            f"the files of the application do not fit together: {error}"
         ) from error
 
 

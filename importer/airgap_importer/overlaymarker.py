@@ -16,7 +16,6 @@ FORMAT = 1
 STATE = ".airgap"
 MARKER = "marker.json"
 PARTIAL = ".partial"
-NOTHING_CHANGED = "nothing was changed"
 
 _TOOL = "airgap-import"
 _LARGEST_MARKER = 64 * 1024
@@ -100,6 +99,5 @@ def not_ours(what: str, path: Path) -> OverlayNotOurs:
     return OverlayNotOurs(
         f"the directory {what}",
         where=str(path),
-        changed=NOTHING_CHANGED,
         next_step="choose an empty or new directory",
     )

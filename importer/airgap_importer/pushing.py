@@ -14,6 +14,7 @@ from airgap_importer.relocation import RelocatedImage
 from airgap_shared.bundle.graph import unique_blobs
 from airgap_shared.errors import (
     RegistryIntegrity,
+    RegistryUnavailable,
 )
 from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
@@ -133,11 +134,22 @@ class Push:
 
     def _place(self, position: int, plan: BlobPlan | None, stop: Stop, progress: Progress) -> None:
         """Get one blob into every repository that lacks it: sent once, mounted elsewhere."""
+        one_pass = not self._bundle.medium.random_access
+        opened = False
 
         def body() -> Iterator[bytes]:
+            nonlocal opened
+            if opened and one_pass:
+                raise RegistryUnavailable(
+                    "a blob has to be sent again, and a pipe cannot be read again",
+                    where=str(plan.blob.digest) if plan is not None else "",
+                    next_step="run again, or give the bundle as a file",
+                )
+            opened = True
             return counted(stop.guard(self._bundle.blob_chunks(position)), progress)
 
-        if plan is None or (plan.holder is not None and not self._bundle.medium.random_access):
+        if plan is None or (plan.holder is not None and one_pass):
+            opened = True
             for _ in self._bundle.blob_chunks(position):
                 pass
         if plan is None:

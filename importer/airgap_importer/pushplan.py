@@ -56,15 +56,25 @@ class PushPlan:
 
 
 class PushPlanner:
-    """Compares what a relocation wants with what the registry has; changes nothing."""
+    """Compares what a relocation wants with what the registry has; changes nothing.
+
+    A registry takes a manifest only when it has the manifest's blobs, so those of a manifest that
+    is there are not asked for, unless ``check_blobs`` says so: storage can lose what it had.
+    """
 
     def __init__(
-        self, graph: ImageGraph, relocation: Relocation, target: ImageTarget, jobs: int
+        self,
+        graph: ImageGraph,
+        relocation: Relocation,
+        target: ImageTarget,
+        jobs: int,
+        check_blobs: bool,
     ) -> None:
         self._graph = graph
         self._relocation = relocation
         self._target = target
         self._jobs = jobs
+        self._check_blobs = check_blobs
 
     def plan(self, move_tags: bool) -> PushPlan:
         """Ask the registry what is there.
@@ -126,9 +136,14 @@ class PushPlanner:
         present: list[Manifest | Index] = []
         missing: list[Manifest | Index] = []
         for manifest in manifests.values():
-            held = is_present(self._target, repository, manifest)
+            held = is_present(self._target, repository, manifest) and (
+                not self._check_blobs or self._has_blobs(repository, manifest)
+            )
             (present if held else missing).append(manifest)
         return RepositoryPlan(repository, tuple(present), tuple(missing))
+
+    def _has_blobs(self, repository: str, manifest: Manifest | Index) -> bool:
+        return all(is_held(self._target, repository, blob) for blob in manifest.blobs)
 
     def _plan_blobs(self, repositories: Sequence[RepositoryPlan]) -> tuple[BlobPlan, ...]:
         wanted = [
@@ -157,7 +172,12 @@ class PushPlanner:
 
 
 def is_present(target: ImageTarget, repository: str, manifest: Manifest | Index) -> bool:
-    """Whether the registry returns exactly these bytes; then its blobs are there as well."""
+    """Whether the registry returns exactly these bytes.
+
+    Raises:
+        RegistryIntegrity: it returns others under this digest.
+
+    """
     try:
         found = target.get_manifest(repository, str(manifest.digest))
     except DigestMismatch as problem:
@@ -181,7 +201,7 @@ def is_held(target: ImageTarget, repository: str, blob: Descriptor) -> bool:
         raise RegistryBlobCorrupt(
             f"the registry holds {size} bytes of a blob of {blob.size}",
             where=f"{repository}@{blob.digest}",
-            next_step="its storage is damaged: delete this blob's file there, "
-            "or the whole repository, and run again",
+            next_step="its storage is damaged: delete this blob there, "
+            "or the whole repository, and run again with --check-blobs",
         )
     return size is not None

@@ -191,7 +191,7 @@ def _check(repositories: Mapping[str, str]) -> None:
             raise TargetCollision(
                 f"{' and '.join(sources)} would both become {repository}",
                 changed="nothing was changed",
-                next_step="give them different namespaces: apply to another --image-namespace",
+                next_step="move .airgap/relocation.json aside to have all names given anew",
             )
         if not is_valid_repository(repository):
             raise UsageError(

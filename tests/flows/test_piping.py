@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import threading
+from dataclasses import replace
 
 import pytest
 
 from support.docker_registry import DockerRegistry
+from support.fault_proxy import MakeProxy
+from support.faults import ResetRequest, Rule
 from support.images import gzip_layer, make_image, platform_index, tar_layer
 from support.journey import Journey, refused, succeeded
 
@@ -62,3 +65,16 @@ def test_a_named_pipe_is_a_pipe(made: Journey) -> None:
         succeeded(made.verify(bundle="pipe"))
     finally:
         writer.join()
+
+
+def test_an_upload_that_breaks_off_is_not_blamed_on_the_bundle(
+    made: Journey, registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    data = made.bundle.read_bytes()
+    broken = Rule(ResetRequest(0), "PUT", "blobs/uploads", times=1)
+    through = replace(made, target=make_proxy(registry.host, broken).host)
+
+    refused(through.apply(bundle="-", stdin=data), 20, "RegistryUnavailable")
+
+    assert registry.storage.all_tags() == {}
+    succeeded(through.apply(bundle="-", stdin=data))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from support.docker_registry import DockerRegistry
 from support.fault_proxy import FaultProxy, MakeProxy
 from support.images import gzip_layer, make_image, platform_index, tar_layer
-from support.journey import Journey, succeeded, tree_of
+from support.journey import Journey, refused, succeeded, tree_of
 
 _EPOCH = {"SOURCE_DATE_EPOCH": "1750000000"}
 
@@ -88,3 +91,59 @@ def test_another_time_gives_other_bytes(application: Journey) -> None:
     succeeded(replace(application, variables=later).create())
 
     assert application.bundle.read_bytes() != first
+
+
+def test_a_blob_that_the_registry_lost_comes_back_when_asked_for(
+    journey: Journey, registry: DockerRegistry
+) -> None:
+    layer = gzip_layer({"content": b"a layer to be lost"})
+    journey.push("team/one:1", make_image([layer]))
+    journey.deploy("team/one:1")
+    succeeded(journey.create())
+    succeeded(journey.apply())
+    before = registry.storage.snapshot()
+    shutil.rmtree(registry.storage.blob_path(layer.digest).parent)
+
+    succeeded(journey.apply("--check-blobs"))
+
+    assert registry.storage.snapshot() == before
+
+
+def test_names_stay_after_a_detour_to_another_namespace(journey: Journey) -> None:
+    journey.push("acme/cart:1", make_image([b"cart"]))
+    journey.deploy("acme/cart:1")
+    succeeded(journey.create())
+    succeeded(journey.apply())
+    first = journey.relocation()
+    succeeded(replace(journey, namespace="elsewhere").apply())
+    journey.push("quay.io/legacy/cart:1", make_image([b"another"]))
+    journey.deploy("acme/cart:1", "quay.io/legacy/cart:1")
+    succeeded(journey.create())
+
+    succeeded(journey.apply())
+
+    assert journey.relocation()["docker.io/acme/cart:1"] == first["docker.io/acme/cart:1"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder immutable")
+def test_a_failure_after_the_tags_does_not_say_that_nothing_was_changed(
+    journey: Journey, registry: DockerRegistry
+) -> None:
+    journey.push("team/one:1", make_image([b"one"]))
+    journey.deploy("team/one:1")
+    succeeded(journey.create())
+    succeeded(journey.apply())
+    journey.push("team/two:1", make_image([b"two"]))
+    journey.deploy("team/two:1")
+    succeeded(journey.create())
+    locked = journey.overlay / "overlays"
+    if subprocess.run(["chattr", "+i", locked], capture_output=True, check=False).returncode:
+        pytest.skip("this file system knows no immutable folders")
+    try:
+        failed = refused(journey.apply(), 30, "OverlayNotWritable")
+    finally:
+        subprocess.run(["chattr", "-i", locked], check=True)
+
+    assert "nothing was changed" not in failed.err
+    assert "the overlay was not changed" in failed.err
+    assert ("apps/shop/two", "1") in registry.storage.all_tags()

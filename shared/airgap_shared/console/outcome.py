@@ -9,11 +9,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TextIO
 
 from airgap_shared.console.text import printable
-from airgap_shared.errors import AirgapError, InternalError, Interrupted
+from airgap_shared.errors import AirgapError, InternalError, Interrupted, OutputNotWritable
 
 _JSON_FORMAT = 1
 _TEXT_LIMIT = 500
@@ -29,15 +30,25 @@ class Format(enum.StrEnum):
 class _Terminated(BaseException):
     """SIGTERM or SIGHUP arrived."""
 
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
 
 def print_result(document: Mapping[str, object], text: str, form: Format) -> None:
     """The result of a command: one JSON object, or text."""
     body = json.dumps({"format": _JSON_FORMAT, **document}, indent=1)
     try:
-        print(body if form is Format.JSON else printable(text), flush=True)  # noqa: T201
+        _write(sys.stdout, body if form is Format.JSON else printable(text))
     except BrokenPipeError:
         # Nobody reads any more; what was done is done, and that is no failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)
+    except OSError as problem:
+        _silence(sys.stdout)
+        raise OutputNotWritable(
+            f"the result could not be printed: {problem.strerror}",
+            changed="everything that was asked for was done",
+        ) from problem
 
 
 @contextmanager
@@ -51,10 +62,10 @@ def command(form: Format = Format.TEXT) -> Iterator[None]:
             yield
         except AirgapError as problem:
             _fail(problem, problem.exit_code, form)
-        except KeyboardInterrupt:
-            _fail(_interrupted(), 128 + signal.SIGINT, form)
-        except _Terminated:
-            _fail(_interrupted(), 128 + signal.SIGTERM, form)
+        except KeyboardInterrupt as stop:
+            _fail(_interrupted(stop), 128 + signal.SIGINT, form)
+        except _Terminated as stop:
+            _fail(_interrupted(stop), 128 + stop.number, form)
         except Exception as problem:
             _fail(_internal(problem), InternalError.exit_code, form)
 
@@ -87,14 +98,34 @@ def to_document(problem: AirgapError, code: int) -> dict[str, object]:
 def _fail(problem: AirgapError, code: int, form: Format) -> None:
     if os.environ.get("AIRGAP_DEBUG"):
         traceback.print_exc()
-    print(describe(problem), file=sys.stderr, flush=True)  # noqa: T201
+    # Where nobody can be told any more, the code still tells.
+    with suppress(OSError):
+        _write(sys.stderr, describe(problem))
     if form is Format.JSON:
-        print_result({"error": to_document(problem, code)}, "", form)
+        with suppress(AirgapError):
+            print_result({"error": to_document(problem, code)}, "", form)
     sys.exit(code)
 
 
-def _interrupted() -> AirgapError:
-    return Interrupted("stopped by a signal", next_step="run the same command again to go on")
+def _write(stream: TextIO, text: str) -> None:
+    """A line that every terminal and file can take, whatever its encoding."""
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what is still buffered, and what may come, go nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _interrupted(stop: BaseException) -> AirgapError:
+    """The failure; the notes on an interruption say what was changed before it."""
+    return Interrupted(
+        "stopped by a signal",
+        changed="; ".join(getattr(stop, "__notes__", ())),
+        next_step="run the same command again to go on",
+    )
 
 
 def _internal(problem: Exception) -> AirgapError:
@@ -106,8 +137,8 @@ def _internal(problem: Exception) -> AirgapError:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    def terminate(_number: int, _frame: FrameType | None) -> None:
-        raise _Terminated
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        raise _Terminated(number)
 
     previous: list[tuple[int, Callable[..., object] | int | None]] = [
         (number, signal.signal(number, terminate)) for number in (signal.SIGTERM, signal.SIGHUP)

@@ -85,10 +85,14 @@ def redirect_target(request: Request, answer: Answer, hops: int) -> str:
     return target
 
 
-def check_realm(realm: str, endpoint: Endpoint, allowed: Collection[str]) -> None:
-    """Make sure that the credentials may be shown to a token server.
+def check_realm(
+    realm: str, endpoint: Endpoint, allowed: Collection[str], anonymous: bool = False
+) -> None:
+    """Make sure that a token server may be asked, and be shown the credentials.
 
-    Its host must be the registry's, on any port, or be listed.
+    Its host must be the registry's, on any port, or be listed. Where there are no credentials to
+    show (``anonymous``), any host by name will do: registries often have their tokens issued
+    elsewhere.
 
     Raises:
         UnsafeTokenRealm: they may not.
@@ -107,8 +111,8 @@ def check_realm(realm: str, endpoint: Endpoint, allowed: Collection[str]) -> Non
         )
     if origin.host == registry.host:
         return
-    known = _TOKEN_HOSTS.get(registry.host, frozenset())
-    if not _is_address(origin.host) and (origin.host in known or origin.host in allowed):
+    trusted = _TOKEN_HOSTS.get(registry.host, frozenset()) | frozenset(allowed)
+    if not _is_address(origin.host) and (anonymous or origin.host in trusted):
         return
     raise UnsafeTokenRealm(
         f"the registry {registry} wants the credentials shown to {origin}",

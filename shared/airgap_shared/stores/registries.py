@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self
 
-from airgap_shared.errors import PlainHttpRefused
+from airgap_shared.errors import AirgapError, PlainHttpRefused
 from airgap_shared.stores.credentials import CredentialStore
 from airgap_shared.stores.endpoint import Endpoint
 from airgap_shared.stores.registry import Registry
@@ -20,7 +20,8 @@ class Registries:
     """Opens registries; safe to use from several threads.
 
     Plain http is spoken to the hosts in ``plain_http`` and, with a note, to a registry on this
-    very machine that has no TLS: nobody in between can listen there.
+    very machine that has no TLS, but never with credentials: whoever holds the port would see them.
+    A registry on this machine that failed is not tried again.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Registries:
         self._note = note
         self._lock = threading.Lock()
         self._clients: dict[str, Registry] = {}
+        self._failures: dict[str, AirgapError] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +62,8 @@ class Registries:
 
         """
         with self._lock:
+            if host in self._failures:
+                raise self._failures[host]
             client = self._clients.get(host)
             if client is None:
                 client = self._clients[host] = self._connect(host)
@@ -71,12 +75,16 @@ class Registries:
         client = self._client(host, plain_http=False)
         try:
             client.ping()
-        except PlainHttpRefused:
+        except PlainHttpRefused as problem:
             client.close()
+            if self._credentials.lookup(host) is not None:
+                self._failures[host] = problem
+                raise
             self._note(f"{host} has no TLS; using plain http, as it is on this machine")
             return self._client(host, plain_http=True)
-        except BaseException:
+        except AirgapError as problem:
             client.close()
+            self._failures[host] = problem
             raise
         return client
 

@@ -91,7 +91,7 @@ class TokenService:
         self, challenge: Challenge, access: Access, credential: Credential | None
     ) -> tuple[str, float]:
         realm = challenge.parameters["realm"]
-        check_realm(realm, self._endpoint, self._hosts)
+        check_realm(realm, self._endpoint, self._hosts, anonymous=credential is None)
         request, header = self._request(challenge, access, credential)
         answer = self._send(request, header)
         if answer.status != 200:

@@ -188,7 +188,7 @@ def test_a_command_that_is_ended_says_so(
     with pytest.raises(SystemExit) as caught, command():
         os.kill(os.getpid(), number)
         raise AssertionError
-    assert caught.value.code == 143
+    assert caught.value.code == 128 + number
     assert "error: Interrupted:" in capsys.readouterr().err
     assert signal.getsignal(number) is before
 

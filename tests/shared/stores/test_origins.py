@@ -62,3 +62,13 @@ def test_the_next_step_names_the_host() -> None:
     with pytest.raises(UnsafeTokenRealm) as caught:
         check_realm("https://auth.example/token", SECURE, ())
     assert "--token-host auth.example" in caught.value.next_step
+
+
+def test_without_credentials_a_token_server_elsewhere_may_be_asked() -> None:
+    check_realm("https://auth.example/token", SECURE, (), anonymous=True)
+
+
+@pytest.mark.parametrize("realm", ["http://auth.example/token", "https://169.254.169.254/token"])
+def test_even_without_credentials_some_token_servers_are_not_asked(realm: str) -> None:
+    with pytest.raises(UnsafeTokenRealm):
+        check_realm(realm, SECURE, (), anonymous=True)
