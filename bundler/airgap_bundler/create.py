@@ -19,7 +19,6 @@ from airgap_shared.errors import (
 )
 from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.bundlewriter import PartialBundle
-from airgap_shared.stores.medium import FileMedium
 from airgap_shared.stores.opening import open_bundle, verify_blobs
 from airgap_shared.stores.ports import ImageSource
 from airgap_shared.stores.progress import Progress
@@ -61,7 +60,7 @@ class Creation:
         partial = PartialBundle(output)
         with partial.opened():
             statement = self.contents.statement(release, platforms)
-            earlier = self._earlier(partial.path)
+            earlier = self._earlier(partial)
             if earlier is not None:
                 statement = self._resumed(statement, earlier, partial.path)
             payload = statement.to_json()
@@ -72,7 +71,7 @@ class Creation:
                 self.contents.compressible,
             )
             self._fill(partial, plan)
-            self._read_back(partial.path)
+            self._read_back(partial)
             partial.publish()
         return CreatedBundle(
             output,
@@ -103,10 +102,10 @@ class Creation:
         except AirgapError as problem:
             raise as_source_error(problem, f"{location}@{member.digest}") from problem
 
-    def _earlier(self, partial: Path) -> Statement | None:
+    def _earlier(self, partial: PartialBundle) -> Statement | None:
         """The statement that an interrupted run signed with this key, if there is one."""
         try:
-            with FileMedium(partial) as medium:
+            with partial.medium() as medium:
                 envelope = parse_envelope(medium.read_envelope())
             policy = TrustPolicy((self.signer.public_key,))
             return parse_statement(unseal(envelope, policy).payload)
@@ -123,7 +122,7 @@ class Creation:
         self.progress.note(f"going on with {partial}")
         return resumed
 
-    def _read_back(self, path: Path) -> None:
-        with FileMedium(path) as medium:
+    def _read_back(self, partial: PartialBundle) -> None:
+        with partial.medium() as medium:
             bundle = open_bundle(medium, TrustPolicy((self.signer.public_key,)))
             verify_blobs(bundle, self.jobs, self.progress)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +24,12 @@ from airgap_shared.bundle.statement import Member
 from airgap_shared.errors import AirgapError, DiskFull, Locked, OutputNotWritable
 from airgap_shared.oci.digest import verified_chunks
 from airgap_shared.stores.concurrency import Stop, for_each
+from airgap_shared.stores.medium import FileMedium
 from airgap_shared.stores.progress import Progress, counted
 from airgap_shared.stores.storedblob import Fetch, StoredBlob
 
+#: What has the name of the partial file is written to: it must be that file, and no link.
+_OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _METADATA_LEVEL = 12
 _STREAM_LEVEL = 6
 _STREAM_FRAME = frames.FRAME_LIMIT // 2
@@ -39,6 +43,7 @@ class PartialBundle:
         self.output = output
         self.path = output.with_name(output.name + ".partial")
         self._descriptor = -1
+        self._began = False
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -46,12 +51,13 @@ class PartialBundle:
 
         Raises:
             Locked: another run writes it.
-            OutputNotWritable: the folder or file cannot be written.
+            OutputNotWritable: the folder or file cannot be written, or is no regular file.
 
         """
         with _translated(self.path):
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._descriptor = os.open(self.path, _OPEN_FLAGS, 0o644)
         try:
+            self._check_regular()
             self._lock()
             try:
                 yield
@@ -67,7 +73,8 @@ class PartialBundle:
         ``fetch`` is called from up to ``jobs`` threads.
 
         Raises:
-            DiskFull: there is not enough room; the partial file is removed.
+            DiskFull: there is not enough room; the partial file is removed unless an earlier run
+                began it.
             OutputNotWritable: the file cannot be written.
             DigestMismatch, SizeMismatch: a source gave other bytes than promised.
 
@@ -81,17 +88,31 @@ class PartialBundle:
                 self._write_stored(plan.stored, segments, fetch, jobs, progress)
                 self._write_rest(plan, segments, fetch, written, progress)
                 os.fsync(self._descriptor)
-        except DiskFull:
-            self.path.unlink(missing_ok=True)
+        except DiskFull as problem:
+            if self._began:
+                self.path.unlink(missing_ok=True)
+                problem.explain(changed="no bundle was written, and nothing of it is kept")
+            elif os.fstat(self._descriptor).st_size:
+                problem.explain(changed=f"what an earlier run fetched is kept in {self.path}")
+            else:
+                problem.explain(changed="nothing was written")
             raise
         finally:
             progress.end()
+
+    def medium(self) -> FileMedium:
+        """The file as it is now, for reading: the one held open, whatever has its name."""
+        return FileMedium(self.path, self._descriptor)
 
     def publish(self) -> None:
         """Give the finished file its name."""
         with _translated(self.output):
             self.path.replace(self.output)
             _sync_folder(self.output.parent)
+
+    def _check_regular(self) -> None:
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            raise OutputNotWritable("not a regular file", where=str(self.path))
 
     def _lock(self) -> None:
         try:
@@ -109,8 +130,14 @@ class PartialBundle:
 
     def _prepare(self, head: bytes, segments: list[StoredSegment]) -> None:
         end = segments[-1].end if segments else len(head)
+        self._check_room(end)
         if os.pread(self._descriptor, len(head), 0) != head:
+            self._began = True
             os.ftruncate(self._descriptor, 0)
+        os.ftruncate(self._descriptor, end)
+        os.pwrite(self._descriptor, head, 0)
+
+    def _check_room(self, end: int) -> None:
         room = os.fstatvfs(self._descriptor)
         present = os.fstat(self._descriptor).st_blocks * 512
         free = room.f_bavail * room.f_frsize + present
@@ -118,11 +145,8 @@ class PartialBundle:
             raise DiskFull(
                 f"the bundle needs {end} bytes, {free} are free",
                 where=str(self.output.parent),
-                changed="nothing was written",
                 next_step="choose another --output, or make room",
             )
-        os.ftruncate(self._descriptor, end)
-        os.pwrite(self._descriptor, head, 0)
 
     def _write_stored(
         self,
@@ -244,9 +268,8 @@ def _translated(path: Path) -> Iterator[None]:
                 where=str(path.parent),
                 next_step="choose another --output, or make room and run again",
             ) from problem
-        raise OutputNotWritable(
-            f"cannot write the bundle: {problem.strerror or problem}", where=str(path)
-        ) from problem
+        what = "it is a link" if problem.errno == errno.ELOOP else problem.strerror or problem
+        raise OutputNotWritable(f"cannot write the bundle: {what}", where=str(path)) from problem
 
 
 def _sync_folder(folder: Path) -> None:

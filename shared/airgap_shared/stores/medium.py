@@ -94,19 +94,28 @@ def _read_end(reader: FrameReader) -> None:
     reader.end_frame()
 
 
+def _open_file(path: Path) -> int:
+    try:
+        if path.is_dir():
+            raise MediaReadError(
+                "this is a folder, not a bundle", where=str(path), next_step="name the bundle file"
+            )
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as problem:
+        raise MediaReadError(
+            f"cannot open the bundle: {problem.strerror}", where=str(path)
+        ) from problem
+
+
 class FileMedium:
     """A bundle in a regular file: opened once, read by position, from several threads."""
 
     random_access = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opened: int | None = None) -> None:
+        """Open a file, or read one that is ``opened`` already; that descriptor stays open."""
         self.name = str(path)
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as problem:
-            raise MediaReadError(
-                f"cannot open the bundle: {problem.strerror}", where=str(path)
-            ) from problem
+        self._descriptor = _open_file(path) if opened is None else os.dup(opened)
         self._size = os.fstat(self._descriptor).st_size
         self._members: tuple[Member, ...] = ()
         self._extents: tuple[_Extent, ...] = ()
