@@ -67,6 +67,26 @@ class Embedded:
 Step = Span | Encoded | Embedded
 
 
+class PieceRole(enum.StrEnum):
+    """Which part of a reference a field holds."""
+
+    REGISTRY = "registry"
+    REPOSITORY = "repository"
+    NAME = "name"
+    TAG = "tag"
+    DIGEST = "digest"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One field of a split reference; ``text`` is what it holds now."""
+
+    role: PieceRole
+    path: FieldPath
+    inside: tuple[Step, ...]
+    text: str
+
+
 class Verdict(enum.StrEnum):
     """What was decided about an image-like text."""
 
@@ -82,6 +102,8 @@ class ImageUse:
     ``text`` is the reference as it was found. ``rule`` names the rule that found it and
     ``reason`` says in words why the verdict is what it is. ``inside``
     leads from the value at ``path`` to the text, when the text is not that whole value.
+    ``pieces`` are the fields of a split reference, in the order in which they are joined; they are
+    empty when one text holds the whole reference.
     """
 
     text: str
@@ -91,6 +113,7 @@ class ImageUse:
     verdict: Verdict
     reason: str
     inside: tuple[Step, ...] = ()
+    pieces: tuple[Piece, ...] = ()
 
     @property
     def place(self) -> str:
