@@ -23,6 +23,7 @@ from airgap_shared.kube.imagetokens import (
     is_placeholder,
 )
 from airgap_shared.kube.objects import KubeObject
+from airgap_shared.kube.scalartokens import TokenTree
 from airgap_shared.kube.splitreferences import compose_reference
 from airgap_shared.kube.uses import Embedded, Encoded, FieldPath, ImageUse, Span, Step, Verdict
 from airgap_shared.kube.yamlscalars import scalar_text
@@ -71,6 +72,7 @@ class _Place:
     note: str = ""
     depth: int = 0
     above: tuple[Mapping[str, object], ...] = ()
+    tokens: TokenTree | None = None
 
     @property
     def path(self) -> FieldPath:
@@ -82,9 +84,18 @@ class _Place:
         """What leads from that value to this place."""
         if self.document is None:
             return self.inside
-        return (*self.inside, Embedded(self.document, FieldPath(self.parts)))
+        return (*self.inside, self._embedded(self.document))
 
-    def entered(self, *steps: Step, document: int | None = None) -> _Place:
+    def _embedded(self, document: int) -> Embedded:
+        path = FieldPath(self.parts)
+        token = self.tokens.token(document, self.parts) if self.tokens is not None else None
+        if token is None:
+            return Embedded(document, path)
+        return Embedded(document, path, token.span, token.style)
+
+    def entered(
+        self, *steps: Step, document: int | None = None, tokens: TokenTree | None = None
+    ) -> _Place:
         """The place behind further steps: a decoding, or a document of an embedded text."""
         return replace(
             self,
@@ -92,6 +103,7 @@ class _Place:
             parts=(),
             inside=(*self.steps, *steps),
             document=document,
+            tokens=tokens,
         )
 
 
@@ -212,8 +224,9 @@ class _Search:
         if len(place.steps) >= _EMBEDDED_LIMIT or place.depth > _DEPTH_LIMIT:
             return False
         documents = read_embedded(text)
+        tokens = TokenTree(text)
         for index, document in enumerate(documents):
-            self.visit(place.entered(document=index), document)
+            self.visit(place.entered(document=index, tokens=tokens), document)
         return bool(documents)
 
     def _report_finding(self, place: _Place, text: str, finding: Finding) -> None:

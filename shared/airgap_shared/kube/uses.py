@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from airgap_shared.kube.objects import KubeObject
 
@@ -53,12 +53,30 @@ class Encoded:
         return "|base64"
 
 
+class ScalarStyle(enum.StrEnum):
+    """How a scalar is written in a YAML or JSON text."""
+
+    PLAIN = "plain"
+    SINGLE_QUOTED = "single-quoted"
+    DOUBLE_QUOTED = "double-quoted"
+    LITERAL = "literal"
+    FOLDED = "folded"
+
+
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A value in a YAML or JSON document that is written as text; ``document`` counts from 0."""
+    """A value in a YAML or JSON document that is written as text; ``document`` counts from 0.
+
+    For a scalar, ``token`` says which characters of that text are it, quotes or the ``|`` of a
+    block included, and ``style`` how it is written. Two values have one token where the text
+    uses an alias. Both are None for mappings and lists, and where the text is JSON that is no
+    YAML: it has to be written anew as a whole.
+    """
 
     document: int
     path: FieldPath
+    token: Span | None = field(default=None, compare=False)
+    style: ScalarStyle | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"|yaml[{self.document}].{self.path}".removesuffix(".")
