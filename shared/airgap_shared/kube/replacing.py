@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from airgap_shared.errors import UnrewrittenImage
 from airgap_shared.kube.embedded import read_base64
-from airgap_shared.kube.scalarsplices import PAIR, MisfitError, Splice, spliced, written_with
+from airgap_shared.kube.scalarsplices import PAIR, MisfitError, Splice, spliced, token_splices
 from airgap_shared.kube.scalartokens import ScalarToken, TokenTree
 from airgap_shared.kube.uses import Embedded, Encoded, FieldPath, ScalarStyle, Span, Step
 from airgap_shared.kube.yamlscalars import scalar_text
@@ -219,11 +219,14 @@ def _document_splices(text: str, steps: Iterable[_Step]) -> Iterator[Splice]:
         value = _value_of(token, source)
         within = _splices(value, inner)
         results[span] = spliced(value, within)
-        written = written_with(source, token.style, value, within)
-        splices.append(Splice(span.start, span.end, written))
-    after = _tokens_of(spliced(text, splices))
+        splices += [
+            Splice(splice.start + span.start, splice.end + span.start, splice.after)
+            for splice in token_splices(source, token.style, value, within)
+        ]
+    result = spliced(text, splices)
+    after = _tokens_of(result)
     for place, span in expected:
-        if _text_of(after.token(place.document, place.path.parts)) != results[span]:
+        if _text_at(result, after, place) != results[span]:
             raise MisfitError("the embedded text would not be read as it should")
     yield from splices
 
@@ -233,12 +236,9 @@ def _tokens_of(text: str) -> TokenTree:
     return TokenTree(_SURROGATE_PAIR.sub(r"\\u0041\\u0041", text))
 
 
-def _text_of(token: ScalarToken | None) -> str | None:
-    return None if token is None else _text_or_empty(token.value)
-
-
-def _text_or_empty(value: object) -> str:
-    return scalar_text(value) or ""
+def _text_at(text: str, tree: TokenTree, place: Embedded) -> str | None:
+    token = tree.token(place.document, place.path.parts)
+    return None if token is None else _value_of(token, text[token.span.start : token.span.end])
 
 
 def _value_of(token: ScalarToken, source: str) -> str:
@@ -247,4 +247,4 @@ def _value_of(token: ScalarToken, source: str) -> str:
             return str(json.loads(source))
         except ValueError as error:
             raise MisfitError("it is neither YAML nor JSON") from error
-    return _text_or_empty(token.value)
+    return scalar_text(token.value) or ""

@@ -23,8 +23,8 @@ _ANY = re.compile(r".", re.DOTALL)
 # YAML 1.2, 5.7; the blank ones are left out.
 _ESCAPES: Final = {"0": "\0", "a": "\a", "b": "\b", "e": "\x1b", '"': '"', "/": "/", "\\": "\\"}
 _BLANK_ESCAPES: Final = frozenset("tnvfr NLP_\n\r\t")
-# Text that is a plain scalar wherever one may stand, in block and flow style.
-_PLAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_./:@+-]*[A-Za-z0-9_])?")
+# References and base64: plain scalars wherever one may stand, in block and flow style.
+_PLAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_./:@+-]*[A-Za-z0-9_])?={0,2}")
 
 
 class MisfitError(Exception):
@@ -56,17 +56,20 @@ def spliced(text: str, splices: Iterable[Splice]) -> str:
     return "".join([*result, text[position:]])
 
 
-def written_with(source: str, style: ScalarStyle, value: str, splices: AbstractSet[Splice]) -> str:
-    """The token of a scalar after splices in its value, in its own style where that is possible."""
+def token_splices(
+    source: str, style: ScalarStyle, value: str, splices: AbstractSet[Splice]
+) -> list[Splice]:
+    """Splices in a scalar's value as splices in its token, in the same style where it can be."""
     result = spliced(value, splices)
     if result == value:
-        return source
+        return []
     mapped = _mapped(source, style, value, splices)
     if mapped is not None and (style is not ScalarStyle.PLAIN or _stays_plain(result, splices)):
-        return spliced(source, mapped)
+        return mapped
     # Double quotes are the one style that YAML and JSON share, and that can hold any text.
     is_block = style in (ScalarStyle.LITERAL, ScalarStyle.FOLDED)
-    return json.dumps(result, ensure_ascii=False) + ("\n" if is_block and "\n" in source else "")
+    line_end = "\n" if is_block and "\n" in source else ""
+    return [Splice(0, len(source), json.dumps(result, ensure_ascii=False) + line_end)]
 
 
 def _stays_plain(result: str, splices: AbstractSet[Splice]) -> bool:
