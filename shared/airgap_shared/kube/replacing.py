@@ -149,7 +149,7 @@ def _edited(text: str, steps: Sequence[_Step]) -> str:
     return spliced(text, _splices(text, steps))
 
 
-def _splices(text: str, steps: Iterable[_Step]) -> set[Splice]:
+def _splices(text: str, steps: Sequence[_Step]) -> set[Splice]:
     """What to replace in a text so that all edits are done."""
     by_first: dict[Step | None, list[_Step]] = {}
     found: set[Splice] = set()
@@ -198,20 +198,13 @@ def _encoded_like(original: str, text: str) -> str:
     return original[:start] + body + original[len(original.rstrip()) :]
 
 
-def _document_splices(text: str, steps: Iterable[_Step]) -> Iterator[Splice]:
+def _document_splices(text: str, steps: Sequence[_Step]) -> Iterator[Splice]:
     """The splices in a text that is YAML or JSON, token by token: an alias has its anchor's."""
-    tree = _tokens_of(text)
+    places = [step.steps[0] for step in steps if isinstance(step.steps[0], Embedded)]
     groups: dict[Span, tuple[ScalarToken, list[_Step]]] = {}
-    expected: list[tuple[Embedded, Span]] = []
-    for step in steps:
-        first = step.steps[0]
-        token = (
-            tree.token(first.document, first.path.parts) if isinstance(first, Embedded) else None
-        )
-        if token is None or not isinstance(first, Embedded):
-            raise MisfitError("its place in the embedded text cannot be told")
+    tokens = _tokens_at(text, places)
+    for step, token in zip(steps, tokens, strict=True):
         groups.setdefault(token.span, (token, []))[1].append(_Step(step.steps[1:], step.edit))
-        expected.append((first, token.span))
     results: dict[Span, str] = {}
     splices = []
     for span, (token, inner) in groups.items():
@@ -223,22 +216,27 @@ def _document_splices(text: str, steps: Iterable[_Step]) -> Iterator[Splice]:
             Splice(splice.start + span.start, splice.end + span.start, splice.after)
             for splice in token_splices(source, token.style, value, within)
         ]
-    result = spliced(text, splices)
-    after = _tokens_of(result)
-    for place, span in expected:
-        if _text_at(result, after, place) != results[span]:
-            raise MisfitError("the embedded text would not be read as it should")
+    _check(spliced(text, splices), places, [results[token.span] for token in tokens])
     yield from splices
 
 
-def _tokens_of(text: str) -> TokenTree:
-    # YAML has no pairs of surrogate escapes, JSON has. Masked, all tokens keep their places.
-    return TokenTree(_SURROGATE_PAIR.sub(r"\\u0041\\u0041", text))
+def _check(text: str, places: Sequence[Embedded], expected: Sequence[str]) -> None:
+    """Read the new text: it must say what was meant."""
+    for token, value in zip(_tokens_at(text, places), expected, strict=True):
+        if _value_of(token, text[token.span.start : token.span.end]) != value:
+            raise MisfitError("the embedded text would not be read as it should")
 
 
-def _text_at(text: str, tree: TokenTree, place: Embedded) -> str | None:
-    token = tree.token(place.document, place.path.parts)
-    return None if token is None else _value_of(token, text[token.span.start : token.span.end])
+def _tokens_at(text: str, places: Sequence[Embedded]) -> list[ScalarToken]:
+    tree = TokenTree(text)
+    if tree.token(places[0].document, places[0].path.parts) is None:
+        # YAML has no pairs of surrogate escapes, JSON has. Masked, all tokens keep their places.
+        tree = TokenTree(_SURROGATE_PAIR.sub(r"\\u0041\\u0041", text))
+    tokens = [tree.token(place.document, place.path.parts) for place in places]
+    found = [token for token in tokens if token is not None]
+    if len(found) != len(places):
+        raise MisfitError("its place in the embedded text cannot be told")
+    return found
 
 
 def _value_of(token: ScalarToken, source: str) -> str:
