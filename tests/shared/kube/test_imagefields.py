@@ -92,12 +92,13 @@ def test_a_place_is_file_object_and_path() -> None:
         ("$IMAGE", Verdict.UNDECIDED, "template"),
         ("quay.io/a/b:$(tag)", Verdict.UNDECIDED, "template"),
         ("<your image>", Verdict.UNDECIDED, "template"),
-        ("ko://knative.dev/serving/cmd/queue", Verdict.UNDECIDED, "template"),
+        ("ko://knative.dev/serving/cmd/queue", Verdict.UNDECIDED, "ko builds"),
+        ("*:latest", Verdict.IGNORED, "pattern"),
         ("Not A Reference", Verdict.UNDECIDED, "not an image reference"),
         ("quay.io/Upper/case:1", Verdict.UNDECIDED, "not an image reference"),
         ("a" * 300, Verdict.UNDECIDED, "not an image reference"),
-        ("reg.ns.svc:5000/a/b:1", Verdict.UNDECIDED, "inside the cluster"),
-        ("reg.ns.svc.cluster.local/a/b:1", Verdict.UNDECIDED, "inside the cluster"),
+        ("reg.ns.svc:5000/a/b:1", Verdict.IGNORED, "inside the cluster"),
+        ("reg.ns.svc.cluster.local/a/b:1", Verdict.IGNORED, "inside the cluster"),
         (1.10, Verdict.UNDECIDED, "no text"),
         (True, Verdict.UNDECIDED, "no text"),
         ("", Verdict.IGNORED, "empty"),
@@ -141,11 +142,11 @@ def test_the_text_of_a_number_is_reported_as_written() -> None:
         ),
         (
             {"spec": {"url": "docker://registry:5000/kubevirt/x:devel"}},
-            ["docker://registry:5000/kubevirt/x:devel"],
+            ["registry:5000/kubevirt/x:devel"],
         ),
         (
-            {"spec": {"url": "oci://quay.io/jetstack/charts/cert-manager"}},
-            ["oci://quay.io/jetstack/charts/cert-manager"],
+            {"spec": {"url": "oci://quay.io/a/charts/b", "ref": {"tag": "v1"}}},
+            ["quay.io/a/charts/b:v1"],
         ),
         # Variables and parameters by their name.
         (
@@ -203,7 +204,6 @@ def test_the_text_of_a_number_is_reported_as_written() -> None:
             ["nvcr.io/nvidia/driver:5.9"],
         ),
         ({"spec": {"baseImage": "quay.io/a/etcd", "version": "v3"}}, ["quay.io/a/etcd:v3"]),
-        ({"spec": {"tool": {"repository": "quay.io/a", "image": "b"}}}, ["quay.io/a/b"]),
         ({"spec": {"redis": {"repository": "a/redis", "tag": "7"}}}, ["a/redis:7"]),
         ({"spec": {"image": {"name": "quay.io/a/b", "tag": "1"}}}, ["quay.io/a/b:1"]),
         ({"items2": [{"image": "debian", "tag": "9.1"}]}, ["debian:9.1"]),
@@ -222,12 +222,44 @@ def test_the_text_of_a_number_is_reported_as_written() -> None:
         ),
     ],
 )
+def test_images_are_found_wherever_they_stand(body: dict[str, object], expected: list[str]) -> None:
+    found = uses_in("Thing", body)
+    assert texts(found, Verdict.IMAGE) == expected
+    assert texts(found, Verdict.UNDECIDED) == []
+    assert all(use.rule and use.reason for use in found)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected", "reason"),
+    [
+        ({"spec": {"tool": {"repository": "quay.io/a", "image": "b"}}}, "quay.io/a/b", "its tag"),
+        ({"spec": {"url": "oci://quay.io/a/charts/b"}}, "quay.io/a/charts/b", "version"),
+        ({"spec": {"repository": "quay.io/a/b"}}, "quay.io/a/b", "its tag"),
+        ({"spec": {"image": "pilot", "hub": "", "tag": ""}}, "pilot", "fields beside"),
+        ({"spec": {"image": "pilot", "hub": "", "tag": "1"}}, "pilot:1", "field beside"),
+        ({"spec": {"image": "db", "version": "1"}}, "db:1", "something else"),
+        ({"spec": {"osImage": "ubuntu"}}, "ubuntu", "something else"),
+        ({"data": {"values": "pilot:\n  image: pilot\n"}}, "pilot", "in a text"),
+        ({"data": {"x": "zarf.dev/agent:ignore"}}, "zarf.dev/agent:ignore", "label"),
+        ({"data": {"x": "quay.io/a/b:${TAG}"}}, "quay.io/a/b:${TAG}", "template"),
+        ({"data": {"q-image": "ko://x.dev/cmd/queue"}}, "ko://x.dev/cmd/queue", "ko builds"),
+        ({"spec": {"image": "$(params.image)"}}, "$(params.image)", "template"),
+        (
+            {"spec": {"image": {"repository": "quay.io/a/b", "tag": "{{ .v }}"}}},
+            "quay.io/a/b:{{ .v }}",
+            "template",
+        ),
+        ({"data": {"c.py": 'spawner.image = "image"\n'}}, "image", "something else"),
+        ({"spec": {"image": 1.5}}, "1.5", "number"),
+    ],
+)
 def test_image_like_text_is_put_before_a_person(
-    body: dict[str, object], expected: list[str]
+    body: dict[str, object], expected: str, reason: str
 ) -> None:
     found = uses_in("Thing", body)
-    assert texts(found, Verdict.UNDECIDED) == expected
-    assert all(use.rule and use.reason for use in found)
+    assert texts(found, Verdict.UNDECIDED) == [expected]
+    assert texts(found, Verdict.IMAGE) == []
+    assert reason in found[0].reason
 
 
 def test_base64_is_read_in_the_data_of_secrets_only() -> None:
@@ -246,7 +278,7 @@ def test_places_inside_texts_are_named() -> None:
     assert use.place == (
         "app.yaml#ConfigMap/x#data.config|yaml[0].manifest|yaml[0].spec.containers[0].image"
     )
-    assert (use.rule, use.verdict) == ("container", Verdict.UNDECIDED)
+    assert (use.rule, use.verdict) == ("container", Verdict.IMAGE)
 
 
 # Taken for images by simpler readers; the design page lists how often.
@@ -254,7 +286,6 @@ TRAPS: list[dict[str, object]] = [
     {"tolerations": [{"key": "node-role.kubernetes.io/master"}]},
     {"resources": {"limits": {"nvidia.com/gpu": 1}}},
     {"env": [{"name": "A", "value": "app.kubernetes.io/name"}]},
-    {"env": [{"name": "A", "value": "kubernetes.io/os:linux"}]},
     {"env": [{"name": "REDIS_ADDR", "value": "redis-cart:6379"}]},
     {"args": ["--address=istiod.istio-system.svc:15012", "--x=frontend:80", "0.0.0.0:9090"]},
     {"roleRef": {"name": "system:auth-delegator"}, "subjects": [{"name": "role:master"}]},
@@ -274,7 +305,6 @@ TRAPS: list[dict[str, object]] = [
     {"spec": {"defaultRegistry": "docker.io", "registry_config": "/etc/registry/config.yml"}},
     {"spec": {"imageDigest": f"{DIGEST}", "imageId": "abc"}},
     {"spec": {"chart": {"repository": "bitnami", "name": "redis", "version": 17}}},
-    {"spec": {"imageReferences": ["ghcr.io/kyverno/*", "*"]}},
     {
         "env": [
             {"name": "ENABLE_IMAGE", "value": "true"},
@@ -316,6 +346,16 @@ def test_traps_do_not_reach_the_report(body: dict[str, object]) -> None:
         ),
         ({"status": {"image": "quay.io/a/b:1"}}, "status"),
         ({"spec": {"build": {"output": {"image": "quay.io/a/b:1"}}}}, "makes"),
+        ({"spec": {"imageReferences": ["ghcr.io/a/b:1"]}}, "pattern"),
+        ({"spec": {"images": ["ghcr.io/a/*"]}}, "pattern"),
+        ({"spec": {"image": "*"}}, "pattern"),
+        ({"env": [{"name": "A", "value": "kubernetes.io/os:linux"}]}, "label"),
+        ({"env": [{"name": "A", "value": "github.com/a/b:v1"}]}, "source code"),
+        ({"env": [{"name": "IMAGES_ADDR", "value": "images:8080"}]}, "port"),
+        ({"data": {"x.sh": "# such as quay.io/a/b:1\necho"}}, "comment"),
+        ({"args": ["--destination", "quay.io/a/b:1"]}, "makes"),
+        ({"script": "docker build -t quay.io/a/b:1 . && docker push quay.io/a/b:1"}, "makes"),
+        ({"args": ["--output", "type=image,name=quay.io/a/b:1,push=true"]}, "makes"),
         (
             {"env": [{"name": "CLI_IMAGE", "value": "reg.openshift.svc:5000/a/b:1"}]},
             "inside the cluster",
@@ -325,9 +365,9 @@ def test_traps_do_not_reach_the_report(body: dict[str, object]) -> None:
 def test_references_that_are_not_pulled_are_ignored_with_the_reason(
     body: dict[str, object], reason: str
 ) -> None:
-    (use,) = uses_in("Thing", body)
-    assert use.verdict is Verdict.IGNORED
-    assert reason in use.reason
+    found = uses_in("Thing", body)
+    assert {use.verdict for use in found} == {Verdict.IGNORED}
+    assert all(reason in use.reason for use in found)
 
 
 def crd(properties: dict[str, object]) -> list[ImageUse]:
@@ -343,7 +383,7 @@ def test_a_schema_is_no_image_but_its_defaults_may_be() -> None:
     (use,) = crd({"docker_image": {"type": "string", "default": "zalando/spilo:4.1"}})
     assert (use.text, use.verdict, use.rule) == (
         "zalando/spilo:4.1",
-        Verdict.UNDECIDED,
+        Verdict.IMAGE,
         "named-field",
     )
     assert str(use.path).endswith(".properties.docker_image.default")
@@ -353,7 +393,9 @@ def test_a_schema_is_no_image_but_its_defaults_may_be() -> None:
     (described,) = crd({"x": {"description": "like quay.io/a/b:1"}})
     assert (described.verdict, described.reason) == (Verdict.IGNORED, "part of a schema")
     (within,) = crd({"pod": {"default": {"containers": [{"image": "busybox"}]}}})
-    assert within.verdict is Verdict.UNDECIDED
+    assert within.verdict is Verdict.IMAGE
+    (untagged,) = crd({"image": {"default": "nvcr.io/a/driver"}})
+    assert untagged.verdict is Verdict.UNDECIDED
 
 
 def test_hidden_growth_is_stopped() -> None:
