@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from airgap_importer.coverage import Coverage
 from airgap_importer.overlay import (
     DEFAULT_DOWNSTREAM,
     check_overlay_directory,
     open_overlay_directory,
 )
-from airgap_importer.proof import Proof, expected_of, prove
+from airgap_importer.proof import Find, Proof, check_changes, promised_by, prove
 from airgap_importer.pushing import Push, PushReport
 from airgap_importer.pushplan import PushPlan, PushPlanner
 from airgap_importer.relocation import Relocation, Target, relocate
@@ -21,8 +22,9 @@ from airgap_importer.rendering import Renderer
 from airgap_importer.rewriting import Overlay, compose_overlay
 from airgap_shared.bundle.statement import Statement, format_time
 from airgap_shared.errors import AirgapError, StateCorrupt
-from airgap_shared.kube.documents import load_objects
+from airgap_shared.kube.documents import Manifest, load_manifest
 from airgap_shared.kube.imagefields import find_images
+from airgap_shared.kube.objects import ManifestFile
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.stores.opening import VerifiedBundle
@@ -31,6 +33,7 @@ from airgap_shared.stores.progress import Progress
 
 RELOCATION = "relocation.json"
 RELOCATION_TABLE = "relocation.csv"
+COVERAGE = "coverage.json"
 RECEIPT = "receipt.json"
 _STATE = ".airgap"
 _NOTHING_CHANGED = "nothing was changed"
@@ -44,7 +47,7 @@ class Applied:
     statement: Statement
     relocation: Relocation
     report: PushReport
-    proof: Proof
+    coverage: Coverage
     output: Path
 
 
@@ -87,15 +90,18 @@ class Application:
             with _changed(_UNSEEN):
                 push.send(self.progress)
                 staged = directory.stage(overlay, self.bundle.files)
-                proof = prove(overlay, renderer.render(staged.midstream), expected_of(relocation))
+                rendering = renderer.render(staged.midstream)
+                proof = prove(overlay, rendering, promised_by(relocation), self._find)
             with _changed("content and some tags are in the registry; the overlay was not changed"):
                 push.set_tags()
                 directory.switch(downstream)
             report = push.report()
+            coverage = Coverage(overlay, proof)
             directory.write_record(RELOCATION, _encode(relocation.to_document()))
             directory.write_record(RELOCATION_TABLE, relocation.to_csv().encode())
+            directory.write_record(COVERAGE, _encode(coverage.to_document()))
             directory.write_record(RECEIPT, _encode(self._receipt(report, proof)))
-        return Applied(statement, relocation, report, proof, self.output)
+        return Applied(statement, relocation, report, coverage, self.output)
 
     def _plan_push(self, relocation: Relocation, move_tags: bool) -> PushPlan:
         planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs)
@@ -105,10 +111,20 @@ class Application:
         earlier = read_earlier(self.output / _STATE / RELOCATION, self.target)
         return relocate(self.bundle.statement.images, self.target, earlier)
 
+    @property
+    def _find(self) -> Find:
+        """The search for images; finding and proving must not differ."""
+        return find_images
+
     def _compose(self, relocation: Relocation) -> Overlay:
-        objects = [obj for file in self.bundle.files for obj in load_objects(file)]
-        uses = [use for obj in objects for use in find_images(obj)]
+        manifests = [load_manifest(file) for file in self.bundle.files]
+        objects = [obj for manifest in manifests for obj in manifest.objects]
+        uses = [use for obj in objects for use in self._find(obj)]
         overlay = compose_overlay(self.bundle.files, objects, uses, relocation)
+        check_changes(overlay, promised_by(relocation), self._find)
+        for file, manifest in zip(self.bundle.files, manifests, strict=True):
+            if note := _left_out(file, manifest):
+                self.progress.note(note)
         for note in overlay.notes:
             self.progress.note(note)
         return overlay
@@ -134,6 +150,16 @@ class Application:
                 "references": list(proof.references),
             },
         }
+
+
+def _left_out(file: ManifestFile, manifest: Manifest) -> str:
+    """What of a file of objects is not deployed; files without objects are no surprise."""
+    others = manifest.others
+    if not others or not manifest.objects:
+        return ""
+    return f"{file.path}:{others[0].line}: no Kubernetes object ({others[0].reason}); left out" + (
+        f", with {len(others) - 1} more in this file" if len(others) > 1 else ""
+    )
 
 
 def read_earlier(path: Path, target: Target) -> Mapping[str, str]:
