@@ -28,6 +28,11 @@ FOLDER = "resources"
 _UNLIKE = re.compile(
     "^(?:---[ \t]*[^ \t\r\n]|\\.\\.\\.|%)|\r(?!\n)|[\x85\u2028\u2029\ufeff]", re.MULTILINE
 )
+# Plain words that YAML 1.1 and Kubernetes read as booleans, and current kustomize as text.
+_OLD_BOOLEAN = re.compile(
+    r"(?:^|[\s\[{,])(?:[yYnN]|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF)[ \t]*(?:[,}\]:#\r]|$)",
+    re.MULTILINE,
+)
 _SEPARATOR = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
 _CONTENT = re.compile(r"^[ \t]*[^ \t\r\n#]", re.MULTILINE)
 
@@ -144,6 +149,8 @@ def _parts(file: ManifestFile) -> dict[int, str]:
 
 def _is_object(text: str, obj: KubeObject) -> bool:
     """Whether every kustomize reads exactly this object from the text."""
+    if _OLD_BOOLEAN.search(text):
+        return False
     file = ManifestFile(obj.file, text.encode())
     try:
         found = load_objects(file)

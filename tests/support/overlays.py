@@ -11,10 +11,10 @@ from airgap_importer.relocation import RelocatedImage, Relocation
 from airgap_importer.rewriting import Overlay, compose_overlay
 from airgap_shared.kube.documents import load_objects
 from airgap_shared.kube.imagefields import find_images
+from airgap_shared.kube.imagetokens import read_reference
 from airgap_shared.kube.objects import KubeObject, ManifestFile
 from airgap_shared.kube.uses import ImageUse, Verdict
 from airgap_shared.oci.digest import Digest
-from airgap_shared.oci.reference import parse_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ def relocation_of(
     for use in uses:
         if use.verdict is not Verdict.IMAGE:
             continue
-        source = parse_reference(use.text)
+        source = read_reference(use.text)
+        assert source is not None, use
         other = hashlib.sha256(source.name.encode()).hexdigest()[:4]
         images[source.canonical] = RelocatedImage(
             source,
