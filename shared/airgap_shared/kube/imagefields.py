@@ -138,7 +138,7 @@ class _Search:
             self._report_split(place, split, above)
             return
         fields = {key: text for key, child in mapping.items() if (text := scalar_text(child))}
-        for family, _ in compose_families(fields):
+        for family in compose_families(fields):
             self._report_split(place, family, above)
 
     def _visit_list(self, place: Place, items: list[object]) -> None:
@@ -166,7 +166,7 @@ class _Search:
             text = scalar_text(item.get("value")) if name and isinstance(item, Mapping) else None
             if text and name not in fields:
                 positions[name], fields[name] = position, text
-        for split, _ in compose_families(fields):
+        for split in compose_families(fields):
             parts = tuple(
                 replace(part, keys=(positions[str(part.keys[0])], "value")) for part in split.parts
             )

@@ -20,7 +20,7 @@ from airgap_shared.oci.reference import Reference, parse_reference
 _TOKEN = re.compile(r"[^\s\"'`,;=()\[\]{}<>|\\]+")
 _TEMPLATE = re.compile(r"\{\{|\$\(|\$\{|\$[A-Za-z_]|^<[^<>]*>$|%[sv]|^ko://")
 _TEMPLATED_TAG = re.compile(r"(?:\$?\{[^\s\"'`]{0,200}\}|\$\([^\s\"'`()]{0,200}\))")
-SCHEMES: Final = ("docker://", "oci://")
+_SCHEME = re.compile(r"(?:docker|oci(?:\+[a-z]{1,20})?)://")
 _KO: Final = "ko://"
 _LABEL_HOSTS: Final = frozenset({"kubernetes.io", "k8s.io"})
 _CODE_HOSTS: Final = frozenset({"github.com", "gitlab.com", "bitbucket.org", "golang.org"})
@@ -60,12 +60,16 @@ def placeholder_reason(text: str) -> str:
     return BUILT_BY_KO_REASON if text.startswith(_KO) else PLACEHOLDER_REASON
 
 
+def scheme_length(text: str) -> int:
+    """How many characters of a URL come before the reference; 0 when it is no such URL."""
+    match = _SCHEME.match(text)
+    return match.end() if match is not None else 0
+
+
 def read_reference(text: str) -> Reference | None:
     """The reference that a text is, ``docker://`` and ``oci://`` aside; None if it is none."""
-    for scheme in SCHEMES:
-        text = text.removeprefix(scheme)
     try:
-        return parse_reference(text)
+        return parse_reference(text[scheme_length(text) :])
     except AirgapError:
         return None
 
@@ -86,7 +90,7 @@ def _full(text: str, start: int, token: str) -> Finding | None:
     reference = read_reference(token)
     if reference is None or token.startswith(_KO):
         return None
-    if token.startswith(SCHEMES):
+    if scheme_length(token):
         return _url(start, token, reference)
     rule = FULL if "/" in token.partition("@")[0] and names_registry(token) else DIGEST
     end = start + len(token)
@@ -103,7 +107,7 @@ def _full(text: str, start: int, token: str) -> Finding | None:
 
 
 def _url(start: int, token: str, reference: Reference) -> Finding:
-    skipped = token.index("://") + 3
+    skipped = scheme_length(token)
     end = start + len(token)
     start += skipped
     if reference.tag or reference.digest or token.startswith("docker:"):
@@ -111,10 +115,15 @@ def _url(start: int, token: str, reference: Reference) -> Finding:
     return Finding(token[skipped:], start, end, URL, _NO_VERSION_REASON, Verdict.UNDECIDED)
 
 
+def serves_code(reference: Reference) -> bool:
+    """Whether the host of a reference is known to serve source code, not images."""
+    return reference.registry in _CODE_HOSTS
+
+
 def _denied(reference: Reference) -> str:
     if reference.registry in _LABEL_HOSTS:
         return _LABEL_REASON
-    return _CODE_REASON if reference.registry in _CODE_HOSTS else ""
+    return _CODE_REASON if serves_code(reference) else ""
 
 
 def _judged(rule: Rule, reference: Reference) -> tuple[str, Verdict]:
@@ -128,9 +137,7 @@ def _judged(rule: Rule, reference: Reference) -> tuple[str, Verdict]:
 
 def names_registry(text: str) -> bool:
     """Whether the first part of a path is a host: it has a dot, a port, or is localhost."""
-    for scheme in SCHEMES:
-        text = text.removeprefix(scheme)
-    host, slash, _ = text.partition("/")
+    host, slash, _ = text[scheme_length(text) :].partition("/")
     if not slash or host in _LABEL_HOSTS or host in _CODE_HOSTS:
         return False
     return host == "localhost" or ":" in host or ("." in host and not host.startswith("."))

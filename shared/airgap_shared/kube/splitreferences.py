@@ -9,9 +9,11 @@ from typing import Final
 from airgap_shared.kube.imagenames import PieceKind, piece_of_name, speaks_of_image
 from airgap_shared.kube.imagetokens import (
     PLACEHOLDER_REASON,
-    SCHEMES,
     is_placeholder,
+    names_registry,
     read_reference,
+    scheme_length,
+    serves_code,
 )
 from airgap_shared.kube.uses import Piece, PieceRole
 from airgap_shared.kube.yamlscalars import scalar_text
@@ -97,7 +99,7 @@ def compose_reference(
     if "chart" in key.lower():
         return None
     url = scalar_text(mapping.get("url")) or ""
-    if url.startswith(SCHEMES):
+    if scheme_length(url):
         return _from_url(mapping, url)
     parts = _path_parts(mapping, key)
     if not parts:
@@ -112,10 +114,10 @@ def compose_reference(
     return _composed([*registry, *parts, *tag], mapping)
 
 
-def compose_families(fields: Mapping[str, str]) -> Iterator[tuple[SplitReference, str]]:
+def compose_families(fields: Mapping[str, str]) -> Iterator[SplitReference]:
     """The references in flat fields that begin alike: ``X_IMAGE`` and ``X_TAG``, ``xRepository``.
 
-    Each comes with the field that holds its path; the keys of its parts are those of ``fields``.
+    The keys of their parts are those of ``fields``.
     """
     families: dict[tuple[str, ...], dict[PieceKind, str]] = {}
     for name, text in fields.items():
@@ -126,15 +128,17 @@ def compose_families(fields: Mapping[str, str]) -> Iterator[tuple[SplitReference
         main = names.get(PieceKind.IMAGE) or names.get(PieceKind.REPOSITORY)
         if not family or main is None or _has_tag(fields[main]):
             continue
-        kinds = [kind for kind in names if kind is not PieceKind.IMAGE or names[kind] == main]
-        parts = [Part(_KINDS[kind], 0, (names[kind],), fields[names[kind]]) for kind in kinds]
-        if PieceKind.IMAGE in names and PieceKind.REPOSITORY in names:
-            parts = [_renamed(part, names[PieceKind.IMAGE]) for part in parts]
-        if {PieceRole.TAG, PieceRole.DIGEST}.isdisjoint(part.role for part in parts):
-            continue
-        split = _composed(parts, {})
-        if split is not None:
-            yield split, main
+        if speaks_of_image(main) or names_registry(fields[main]):
+            split = _composed(_family_parts(names, fields), {})
+            if split is not None and _has_tag(split.text):
+                yield split
+
+
+def _family_parts(names: Mapping[PieceKind, str], fields: Mapping[str, str]) -> list[Part]:
+    parts = [Part(_KINDS[kind], 0, (name,), fields[name]) for kind, name in names.items()]
+    if PieceKind.IMAGE in names and PieceKind.REPOSITORY in names:
+        parts = [_renamed(part, names[PieceKind.IMAGE]) for part in parts]
+    return parts
 
 
 def _renamed(part: Part, image: str) -> Part:
@@ -222,7 +226,7 @@ def _from_url(mapping: Mapping[str, object], url: str) -> SplitReference | None:
         *_first(fields, _TAG_KEYS, PieceRole.TAG, 0, ("ref",)),
         *_first(fields, _DIGEST_KEYS, PieceRole.DIGEST, 0, ("ref",)),
     ]
-    skipped = url.index("://") + 3
+    skipped = scheme_length(url)
     path = Part(PieceRole.REPOSITORY, 0, ("url",), url[skipped:], skipped)
     return _composed([path, *tag], {}) if tag else None
 
@@ -233,7 +237,8 @@ def _composed(parts: list[Part], mapping: Mapping[str, object]) -> SplitReferenc
     in_order = tuple(sorted(parts, key=lambda part: order.index(part.role)))
     if is_placeholder(text):
         return SplitReference(text, in_order, PLACEHOLDER_REASON)
-    if read_reference(text) is None:
+    reference = read_reference(text)
+    if reference is None or scheme_length(text) or serves_code(reference):
         return None
     return SplitReference(text, in_order, _doubt(text, parts, mapping))
 

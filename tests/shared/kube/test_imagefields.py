@@ -148,6 +148,19 @@ def test_the_text_of_a_number_is_reported_as_written() -> None:
             {"spec": {"url": "oci://quay.io/a/charts/b", "ref": {"tag": "v1"}}},
             ["quay.io/a/charts/b:v1"],
         ),
+        ({"spec": {"storageUri": "oci+fetch://ghcr.io/a/model:v1"}}, ["ghcr.io/a/model:v1"]),
+        # Families of flat fields and of variables.
+        (
+            {"env": [{"name": "A_IMAGE", "value": "a/b"}, {"name": "A_IMAGE_TAG", "value": "1"}]},
+            ["a/b:1"],
+        ),
+        (
+            {"env": [{"name": "A_REPO", "value": "q.io/a/b"}, {"name": "A_TAG", "value": "1"}]},
+            ["q.io/a/b:1"],
+        ),
+        ({"spec": {"proxyImage": "a/b", "proxyTag": "v2", "x": "y"}}, ["a/b:v2"]),
+        ({"spec": {"registry": "q.io", "image": "a/b:1"}}, ["q.io/a/b:1"]),
+        ({"spec": {"from": {"kind": "DockerImage", "name": "centos/python"}}}, ["centos/python"]),
         # Variables and parameters by their name.
         (
             {"env": [{"name": "HELPER_IMAGE", "value": "openebs/linux-utils:ci"}]},
@@ -320,6 +333,8 @@ TRAPS: list[dict[str, object]] = [
         }
     },
     {"data": {"time": "12:30:45", "date": "2024-01-01T00:00:00Z", "ipv6": "[::1]:80"}},
+    {"spec": {"source": {"repository": "github.com/a/b", "tag": "v1"}}},
+    {"spec": {"dependencies": [{"name": "b", "repository": "https://a.b/c", "version": "1"}]}},
     {"spec": {"sysctl": "net.core/somaxconn", "path": "/var/lib/x:ro", "mount": "a:/b:ro"}},
 ]
 
