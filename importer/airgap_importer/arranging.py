@@ -15,7 +15,7 @@ _KUSTOMIZE_GROUP = "kustomize.config.k8s.io"
 class Arrangement:
     """The objects of an application, each in one of three places; ``notes`` say why in words.
 
-    ``created`` have only a ``generateName``: kubectl creates them, and can never apply them.
+    ``created`` have no name, at best a ``generateName``: kubectl can never apply them.
     """
 
     deployed: tuple[KubeObject, ...]
@@ -40,10 +40,10 @@ def arrange(objects: Iterable[KubeObject]) -> Arrangement:
             if earlier is not None:
                 notes.append(_twice(earlier, obj))
             deployed[key] = obj
-        elif _generates_name(obj):
-            created.append(obj)
         else:
-            notes.append(f"{obj}: has neither name nor generateName; left out")
+            created.append(obj)
+            if not _generates_name(obj):
+                notes.append(f"{obj}: has neither name nor generateName; give it one to create it")
     return Arrangement(tuple(deployed.values()), tuple(created), tuple(notes))
 
 

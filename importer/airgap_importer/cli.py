@@ -251,7 +251,7 @@ def _to_create(applied: Applied) -> str:
     if not created:
         return ""
     return (
-        f"\n{len(created)} objects have only a generateName, which kubectl apply refuses;\n"
+        f"\n{len(created)} objects have no name of their own, and kubectl apply refuses them;\n"
         f"create them with: kubectl create -f {applied.output}/overlays/midstream/create"
     )
 

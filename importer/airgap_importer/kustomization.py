@@ -22,7 +22,7 @@ _GENERATED = (
     "# Your own changes belong in overlays/downstreams.",
 )
 _CREATE = (
-    "# These objects have only a generateName: kubectl apply cannot apply them. Create them with",
+    "# These objects have no name of their own: kubectl apply cannot apply them. Create them with",
     "# kubectl create -f on this file, as often as they are needed.",
 )
 _UNPRINTABLE = re.compile(r"[^ -~→]")

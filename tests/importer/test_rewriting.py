@@ -392,10 +392,13 @@ def test_objects_to_create_are_proven_too() -> None:
     assert prove(overlay, Rendering("test", ()), promised_by(relocation_of(app.uses))).uses == 1
 
 
-def test_an_object_without_any_name_is_left_out_and_named() -> None:
+def test_an_object_without_any_name_is_rewritten_and_reported() -> None:
     overlay = application(_pod("nginx:1").replace("name: web", "labels: {}")).overlay()
-    assert overlay.notes == ("app.yaml#Pod: has neither name nor generateName; left out",)
-    assert not overlay.rewrites
+    assert overlay.notes == (
+        "app.yaml#Pod: has neither name nor generateName; give it one to create it",
+    )
+    assert b"image: 'registry.test" in overlay.files["overlays/midstream/create/app.yaml"]
+    assert "resources: []" in overlay.files["base/kustomization.yaml"].decode()
 
 
 @pytest.mark.parametrize(("other", "word"), [("nginx:1", "the same"), ("nginx:2", "later one")])
