@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,11 +21,13 @@ from airgap_importer.pushplan import PushPlan, PushPlanner
 from airgap_importer.relocation import Relocation, Target, relocate
 from airgap_importer.rendering import Renderer
 from airgap_importer.rewriting import Overlay, compose_overlay
+from airgap_shared.bundle import names
 from airgap_shared.bundle.statement import Statement, format_time
 from airgap_shared.errors import AirgapError, StateCorrupt
 from airgap_shared.kube.documents import Manifest, load_manifest
 from airgap_shared.kube.imagefields import find_images
 from airgap_shared.kube.objects import ManifestFile
+from airgap_shared.kube.rulesfile import parse_rules
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.stores.opening import VerifiedBundle
@@ -91,7 +94,7 @@ class Application:
                 push.send(self.progress)
                 staged = directory.stage(overlay, self.bundle.files)
                 rendering = renderer.render(staged.midstream)
-                proof = prove(overlay, rendering, promised_by(relocation), self._find)
+                proof = prove(overlay, rendering, promised_by(relocation), self._find())
             with _changed("content and some tags are in the registry; the overlay was not changed"):
                 push.set_tags()
                 directory.switch(downstream)
@@ -111,17 +114,19 @@ class Application:
         earlier = read_earlier(self.output / _STATE / RELOCATION, self.target)
         return relocate(self.bundle.statement.images, self.target, earlier)
 
-    @property
     def _find(self) -> Find:
-        """The search for images; finding and proving must not differ."""
-        return find_images
+        """The search for images that create used, by the rules file that travels along."""
+        if not self.bundle.rules:
+            return find_images
+        return functools.partial(find_images, rules=parse_rules(self.bundle.rules, names.RULES))
 
     def _compose(self, relocation: Relocation) -> Overlay:
         manifests = [load_manifest(file) for file in self.bundle.files]
         objects = [obj for manifest in manifests for obj in manifest.objects]
-        uses = [use for obj in objects for use in self._find(obj)]
+        find = self._find()
+        uses = [use for obj in objects for use in find(obj)]
         overlay = compose_overlay(self.bundle.files, objects, uses, relocation)
-        check_changes(overlay, promised_by(relocation), self._find)
+        check_changes(overlay, promised_by(relocation), find)
         for file, manifest in zip(self.bundle.files, manifests, strict=True):
             if note := _left_out(file, manifest):
                 self.progress.note(note)
