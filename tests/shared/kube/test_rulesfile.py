@@ -8,8 +8,8 @@ from airgap_shared.errors import AirgapError, RulesInvalid
 from airgap_shared.kube.documents import load_objects
 from airgap_shared.kube.imagefields import find_images
 from airgap_shared.kube.objects import ManifestFile
-from airgap_shared.kube.rulesfile import parse_rules
 from airgap_shared.kube.ruleset import DEFAULT_RULES
+from airgap_shared.kube.rulesfile import parse_rules
 from airgap_shared.kube.splitreferences import compose_pieces
 from airgap_shared.kube.uses import ImageUse, Verdict
 
@@ -43,11 +43,15 @@ def find(body: dict[str, object], rules: str, kind: str = "Thing") -> list[Image
             "mine",
             "own-field",
         ),
-        ({"spec": {"a": {"b": {"img": "x/y"}}}}, "fields: [{path: spec.**.img}]", "x/y", "own-field"),
+        (
+            {"spec": {"a": {"b": {"img": "x/y"}}}},
+            "fields: [{path: spec.**.img}]",
+            "x/y",
+            "own-field",
+        ),
         (
             {"spec": {"m": {"one": {"where": "q.io/a", "what": "b", "which": "7"}}}},
-            "split: [{repository: 'spec.m.*.where', name: 'spec.m.*.what',"
-            " tag: 'spec.m.*.which'}]",
+            "split: [{repository: 'spec.m.*.where', name: 'spec.m.*.what', tag: 'spec.m.*.which'}]",
             "q.io/a/b:7",
             "own-split",
         ),
