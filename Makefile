@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 DEVELOPER := $(VENV)/.developer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint check clean
+.PHONY: help demo test lint check rules-table clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo 'make test    run every test, those against real registries included'
 	@echo 'make lint    style, types and the dependency rule'
 	@echo 'make check   lint and test'
+	@echo 'make rules-table   write docs/discovery-rules.md anew; needs a corpus (AIRGAP_CORPUS)'
 	@echo 'make clean   remove what the others made'
 
 demo: $(INSTALLED)
@@ -34,6 +35,9 @@ lint: $(DEVELOPER)
 	$(BIN)/lint-imports
 
 check: lint test
+
+rules-table: $(DEVELOPER)
+	PYTHONPATH=tests $(BIN)/python tests/support/rules_page.py
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
