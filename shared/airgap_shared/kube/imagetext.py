@@ -22,6 +22,7 @@ from airgap_shared.kube.imagetokens import (
     names_registry,
     placeholder_reason,
     read_reference,
+    scheme_length,
 )
 from airgap_shared.kube.uses import Verdict
 
@@ -53,6 +54,7 @@ _WORDS_THAT_SET: Final = frozenset(
     }
 )
 _NEAR: Final = 80
+_LONGEST_LINE: Final = 1000
 _DIGITS = re.compile(r"[0-9.]+")
 _BUILD_FLAGS: Final = frozenset({"t", "tag", "destination"})
 _NO_REPOSITORY_HOSTS: Final = frozenset(
@@ -105,7 +107,10 @@ def _in_context(text: str, found: list[Finding], *, is_target: bool) -> Iterator
 
 
 def _in_comment(text: str, start: int) -> bool:
-    begin = text.rfind("\n", 0, start) + 1
+    nearest = max(0, start - _LONGEST_LINE)
+    begin = text.rfind("\n", nearest, start) + 1
+    if not begin and nearest:
+        return False
     before = text[begin : min(start, begin + _NEAR)].lstrip()
     return before.startswith(("#", "//"))
 
@@ -118,7 +123,8 @@ def _named(text: str, name: str) -> Iterator[Finding]:
         return
     tokens = list(_LIST_TOKEN.finditer(text))
     for match in tokens:
-        token, start = match.group(), match.start()
+        skipped = scheme_length(match.group())
+        token, start = match.group()[skipped:], match.start() + skipped
         if is_placeholder(token):
             if names_image(name):
                 yield _unsure(token, start, placeholder_reason(token))

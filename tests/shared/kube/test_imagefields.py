@@ -13,7 +13,8 @@ from airgap_shared.kube.documents import load_objects
 from airgap_shared.kube.imagefields import find_images
 from airgap_shared.kube.imagerules import RULES, Confidence
 from airgap_shared.kube.objects import ManifestFile
-from airgap_shared.kube.uses import ImageUse, Verdict
+from airgap_shared.kube.splitreferences import compose_pieces
+from airgap_shared.kube.uses import Embedded, ImageUse, PieceRole, Span, Verdict
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -148,6 +149,7 @@ def test_the_text_of_a_number_is_reported_as_written() -> None:
             {"spec": {"url": "oci://quay.io/a/charts/b", "ref": {"tag": "v1"}}},
             ["quay.io/a/charts/b:v1"],
         ),
+        ({"spec": {"srcImage": "docker://quay.io/a/b:v1"}}, ["quay.io/a/b:v1"]),
         ({"spec": {"storageUri": "oci+fetch://ghcr.io/a/model:v1"}}, ["ghcr.io/a/model:v1"]),
         # Families of flat fields and of variables.
         (
@@ -240,6 +242,138 @@ def test_images_are_found_wherever_they_stand(body: dict[str, object], expected:
     assert texts(found, Verdict.IMAGE) == expected
     assert texts(found, Verdict.UNDECIDED) == []
     assert all(use.rule and use.reason for use in found)
+
+
+def docs(text: str) -> dict[str, object]:
+    return {"data": {"config.yaml": text}}
+
+
+# Shapes of real projects, in names of nobody.
+SHAPES: list[tuple[str, dict[str, object], list[str]]] = [
+    (
+        "the variables of an operator, all pinned",
+        {"env": [{"name": f"RELATED_IMAGE_{n}", "value": f"q.io/a/{n}@{DIGEST}"} for n in "bc"]},
+        [f"q.io/a/b@{DIGEST}", f"q.io/a/c@{DIGEST}"],
+    ),
+    (
+        "a ClusterServiceVersion",
+        {
+            "metadata": {
+                "annotations": {
+                    "containerImage": "percona/op:1",
+                    "alm-examples": '[{"kind": "A", "spec": {"db": {"image": "q.io/a/db:8"}}}]',
+                }
+            },
+            "spec": {"relatedImages": [{"name": "x", "image": "q.io/a/x:1"}]},
+        },
+        ["percona/op:1", "q.io/a/db:8", "q.io/a/x:1"],
+    ),
+    (
+        "a template of a job, of a kind of its own, as text",
+        docs(
+            "kind: TrainJob\nspec:\n  replicas:\n    master:\n      template:\n        spec:\n"
+            "          containers:\n          - name: t\n            image: trainer\n"
+        ),
+        ["trainer"],
+    ),
+    (
+        "versions of one service, in a configuration",
+        docs(
+            "bus:\n  versions:\n  - version: 2.8.1\n    busImage: bus:2.8.1\n"
+            "    reloaderImage: team/reloader:0.7\n"
+        ),
+        ["bus:2.8.1", "team/reloader:0.7"],
+    ),
+    (
+        "JSON in a ConfigMap",
+        {"data": {"agent": '{"image" : "team/agent:v1", "memoryRequest": "100Mi"}'}},
+        ["team/agent:v1"],
+    ),
+    ("a database", {"spec": {"imageName": "ghcr.io/a/pg:17"}}, ["ghcr.io/a/pg:17"]),
+    (
+        "a catalog of images",
+        {"spec": {"images": [{"major": 16, "image": "ghcr.io/a/pg:16"}]}},
+        ["ghcr.io/a/pg:16"],
+    ),
+    (
+        "values of a Helm release",
+        {"spec": {"values": {"redis": {"repository": "public.ecr.aws/redis", "tag": "8"}}}},
+        ["public.ecr.aws/redis:8"],
+    ),
+    (
+        "a list that a program offers",
+        docs("image:\n  value: ghcr.io/a/one:1\n  options:\n  - ghcr.io/a/two:1\n"),
+        ["ghcr.io/a/one:1", "ghcr.io/a/two:1"],
+    ),
+    (
+        "flags and their values",
+        {"args": ["-nop-image", f"g.io/nop@{DIGEST}", "-shell-image-win", f"m.com/ps:n@{DIGEST}"]},
+        [f"g.io/nop@{DIGEST}", f"m.com/ps:n@{DIGEST}"],
+    ),
+    (
+        "a disk of a virtual machine",
+        {"spec": {"volumes": [{"containerDisk": {"image": "registry:5000/a/disk:devel"}}]}},
+        ["registry:5000/a/disk:devel"],
+    ),
+    (
+        "items of a loop",
+        {"withItems": [{"image": "debian", "tag": "9.1"}, {"image": "alpine", "tag": "3.6"}]},
+        ["debian:9.1", "alpine:3.6"],
+    ),
+    (
+        "an image and its version in annotations",
+        {
+            "metadata": {
+                "annotations": {"x.io/debug-image": "cr.io/a/d", "x.io/debug-image-version": "v1"}
+            }
+        },
+        ["cr.io/a/d:v1"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), [s[1:] for s in SHAPES], ids=[s[0] for s in SHAPES])
+def test_shapes_of_real_projects(body: dict[str, object], expected: list[str]) -> None:
+    found = uses_in("Thing", body)
+    assert texts(found, Verdict.IMAGE) == expected
+    assert texts(found, Verdict.UNDECIDED) == []
+
+
+def test_a_template_is_settled_where_the_object_fills_it_in() -> None:
+    params: list[object] = [{"name": "BUILDER", "default": "q.io/a/b:1"}]
+    body: dict[str, object] = {"params": params, "steps": [{"image": "$(params.BUILDER)"}]}
+    found = uses_in("Thing", body)
+    assert texts(found, Verdict.IMAGE) == ["q.io/a/b:1"]
+    assert texts(found, Verdict.IGNORED) == ["$(params.BUILDER)"]
+    assert texts(uses_in("Thing", {"steps": body["steps"]}), Verdict.UNDECIDED) == [
+        "$(params.BUILDER)"
+    ]
+
+
+def test_pieces_say_where_each_part_stands() -> None:
+    body = docs("global:\n  hub: r.io/rel\n  tag: '1.1'\n  proxy: {image: proxyv2}\n")
+    (use,) = uses_in("ConfigMap", body, "v1")
+    text = str(body["data"]["config.yaml"])  # type: ignore[index]
+    assert compose_pieces(use.pieces) == use.text == "r.io/rel/proxyv2:1.1"
+    tokens = []
+    for piece in use.pieces:
+        (step,) = piece.inside
+        assert isinstance(step, Embedded)
+        assert step.token is not None
+        tokens.append((piece.role, str(step.path), text[step.token.start : step.token.end]))
+    assert tokens == [
+        (PieceRole.REGISTRY, "global.hub", "r.io/rel"),
+        (PieceRole.NAME, "global.proxy.image", "proxyv2"),
+        (PieceRole.TAG, "global.tag", "'1.1'"),
+    ]
+
+
+def test_a_piece_begins_behind_the_scheme_of_a_url() -> None:
+    (use,) = uses_in("Thing", {"spec": {"url": "oci://q.io/a/b", "ref": {"tag": "1"}}})
+    assert [(piece.text, piece.inside) for piece in use.pieces] == [
+        ("q.io/a/b", (Span(6, 14),)),
+        ("1", ()),
+    ]
 
 
 @pytest.mark.parametrize(
