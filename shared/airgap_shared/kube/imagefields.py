@@ -14,7 +14,13 @@ from typing import Final
 from airgap_shared.errors import LimitExceeded
 from airgap_shared.kube.embedded import read_base64, read_embedded
 from airgap_shared.kube.imagenames import GENERIC_KEYS, is_entry_of_images, names_image
-from airgap_shared.kube.imageplaces import judge_field, judge_finding, judge_text, note_for_key
+from airgap_shared.kube.imageplaces import (
+    SCHEMA_NOTE,
+    judge_field,
+    judge_finding,
+    judge_text,
+    note_for_key,
+)
 from airgap_shared.kube.imagerules import FIELD_RULES, NAMED, SPLIT, FieldRule, Rule
 from airgap_shared.kube.imagetext import find_references
 from airgap_shared.kube.imagetokens import Finding, find_full_references
@@ -100,7 +106,7 @@ class _Search:
             if key == "default" and below != "properties":
                 self._visit(replace(inner, name=str(below), schema=True), child)
             elif isinstance(child, str):
-                self._visit_scalar(replace(inner, note="part of a schema"), child)
+                self._visit_scalar(replace(inner, note=SCHEMA_NOTE), child)
             else:
                 self._schema(inner, child)
 

@@ -21,6 +21,14 @@ _DOCUMENTATION: Final = frozenset(
         "kubectl.kubernetes.io/last-applied-configuration",
     }
 )
+_DOCUMENTED: Final = "documentation"
+_LABELLED: Final = "labels"
+_STATUS: Final = "a status, written by the cluster"
+SCHEMA_NOTE: Final = "part of a schema"
+#: Reasons that hold for a place, whatever text stands there.
+NOTES: Final = frozenset(
+    {_DOCUMENTED, _LABELLED, _STATUS, SCHEMA_NOTE, TARGET_REASON, PATTERN_REASON}
+)
 _LABELS: Final = frozenset({"labels", "matchLabels", "nodeSelector"})
 _BUILD_OUTPUTS: Final = frozenset({"output", "destination", "pushTo"})
 _PATTERNS: Final = frozenset({"imageReferences", "skipImageReferences", "matchImages", "glob"})
@@ -42,15 +50,15 @@ def note_for_key(key: str, parts: tuple[str | int, ...]) -> str:
     ``parts`` is the path to the mapping that has the key.
     """
     if key in _DOCUMENTATION:
-        return "documentation"
+        return _DOCUMENTED
     if key in _LABELS:
-        return "labels"
+        return _LABELLED
     if key in _BUILD_OUTPUTS and parts:
         return TARGET_REASON
     if key in _PATTERNS:
         return PATTERN_REASON
     if key == "status" and not parts:
-        return "a status, written by the cluster"
+        return _STATUS
     return ""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from airgap_shared.kube.imageplaces import NOTES
 from airgap_shared.kube.imagerules import Confidence, Rule
 from airgap_shared.kube.imagetokens import Finding, is_placeholder
 from airgap_shared.kube.objects import KubeObject, ObjectIdentity
@@ -144,7 +145,8 @@ class RuleSet:
         ignored = next((rule for rule in self.ignored if rule.covers(use)), None)
         if ignored is not None and (ignored.place or use.text not in declared):
             return replace(use, verdict=Verdict.IGNORED, reason=ignored.reason)
-        if use.text in declared and use.verdict is not Verdict.IMAGE:
+        # A description stays one, whatever it mentions.
+        if use.text in declared and use.reason not in NOTES and use.verdict is not Verdict.IMAGE:
             return replace(use, verdict=Verdict.IMAGE, reason=declared[use.text])
         return use
 

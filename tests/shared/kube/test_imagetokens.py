@@ -149,7 +149,25 @@ def test_findings_are_parts_of_the_text_in_order_without_overlap(
 
 @pytest.mark.parametrize(
     "unit",
-    ["a.b/c:{", "image: x\n", "- ", "a.", "{{", "docker run -v\n", "a@", "image=", "x\n", "$("],
+    [
+        "# a.b/c:1 ",
+        "FROM --platform=",
+        "FROM a:1\n",
+        "--destination=",
+        "name=",
+        "docker build -t ",
+        "oci://a.b/c ",
+        "a.b/c:{",
+        "image: x\n",
+        "- ",
+        "a.",
+        "{{",
+        "docker run -v\n",
+        "a@",
+        "image=",
+        "x\n",
+        "$(",
+    ],
 )
 def test_hostile_texts_are_read_once(unit: str) -> None:
     # Anything that goes back over the text would not end with this many repetitions.

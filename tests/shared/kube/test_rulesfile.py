@@ -100,6 +100,11 @@ def test_an_image_that_is_listed_is_not_ignored_by_its_text() -> None:
     assert use.verdict is Verdict.IMAGE
 
 
+def test_what_a_description_mentions_stays_a_description() -> None:
+    found = find({"spec": {"description": "quay.io/a/b:1"}}, "images: ['quay.io/a/b:1']")
+    assert [use.verdict for use in found] == [Verdict.IGNORED]
+
+
 def test_positions_in_places_are_meant_literally() -> None:
     rules = "ignore: [{place: '*containers[1].image', reason: mine}]"
     found = find({"containers": [{"image": "a:1"}, {"image": "b:1"}]}, rules)
