@@ -10,6 +10,7 @@ from airgap_importer.proof import check_changes, promised_by, prove
 from airgap_importer.rendering import OwnRenderer, ProgramRenderer
 from airgap_shared.errors import OverlayRefused
 from support.corpus import Project, corpus_parameters
+from support.expected import expected_after, found_after
 from support.kustomize import NOT_HERE, find_kustomize
 from support.overlays import application, relocation_of, write_overlay
 
@@ -21,6 +22,8 @@ def test_every_renderer_proves_every_project(project: Project, tmp_path: Path) -
     overlay = app.overlay(relocation)
     promised = promised_by(relocation)
     check_changes(overlay, promised)
+    shares_fields = any("shares fields" in note for note in overlay.notes)
+    assert shares_fields or found_after(overlay) == expected_after(overlay, app.uses)
     midstream = write_overlay(tmp_path, overlay)
     proof = prove(overlay, OwnRenderer().render(midstream), promised)
     assert proof.uses == len(overlay.rewrites)
