@@ -426,6 +426,21 @@ def test_documents_are_taken_as_they_are_written_where_others_are_left_out() -> 
     assert base.endswith("---\n# kept\n" + _pod("nginx:1"))
 
 
+@pytest.mark.parametrize("word", ["yes", "On", "n", "'yes'", "nothing", '"on"'])
+def test_what_kubernetes_reads_as_a_boolean_stays_one(
+    word: str, renderer: Renderer, tmp_path: Path
+) -> None:
+    text = _thing(f"spec: {{a: {word}}}") + "---\n# kept\n" + _pod("nginx:1")
+    app = application(text)
+    overlay = app.overlay()
+    rendering = renderer.render(write_overlay(tmp_path, overlay))
+    things = [obj for obj in rendering.objects if obj.identity.kind == "Thing"]
+    assert things[0].value["spec"] == app.objects[0].value["spec"]
+    base = overlay.files["base/resources/app.yaml"]
+    assert (base == text.encode()) == (word in ("'yes'", "nothing", '"on"'))
+    assert b"# kept" in base
+
+
 def test_an_image_outside_the_bundle_is_named() -> None:
     app = application(_pods("nginx:1", "redis:1"))
     with pytest.raises(UnrewrittenImage) as missing:
