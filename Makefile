@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 DEVELOPER := $(VENV)/.developer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint check bench clean
+.PHONY: help demo test lint check bench rules-table clean
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make lint    style, types and the dependency rule'
 	@echo 'make check   lint and test'
 	@echo 'make bench   create and apply side by side with skopeo, tar and zstd'
+	@echo 'make rules-table   write docs/discovery-rules.md anew; needs a corpus (AIRGAP_CORPUS)'
 	@echo 'make clean   remove what the others made'
 
 demo: $(INSTALLED)
@@ -38,6 +39,9 @@ check: lint test
 
 bench: $(INSTALLED)
 	@PATH=$(CURDIR)/$(BIN):$$PATH PYTHONPATH=tests $(BIN)/python bench/run.py $(ARGS)
+
+rules-table: $(DEVELOPER)
+	PYTHONPATH=tests $(BIN)/python tests/support/rules_page.py
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

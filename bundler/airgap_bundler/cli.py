@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from airgap_bundler.create import CreatedBundle
     from airgap_bundler.discovery import ImageInventory
+    from airgap_bundler.gathering import Gathered
     from airgap_bundler.pinning import PinnedImage
-    from airgap_bundler.sources.application import Application
     from airgap_shared.bundle.statement import Release
     from airgap_shared.oci.platform import Platform
     from airgap_shared.stores.progress import Progress
@@ -63,6 +63,10 @@ ImagesOption = Annotated[
 ImagesFileOption = Annotated[
     Path | None,
     typer.Option("--images-file", metavar="FILE", help="Images to add, one a line."),
+]
+RulesOption = Annotated[
+    Path | None,
+    typer.Option("--rules", metavar="FILE", help="Your own rules for finding images (YAML)."),
 ]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Fail when image-like text is undecided.")
@@ -117,6 +121,17 @@ def discover(
     sources: SourcesArgument = None,
     images: ImagesOption = None,
     images_file: ImagesFileOption = None,
+    rules: RulesOption = None,
+    write_rules: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-rules", metavar="FILE", help="Write a new rules file that asks what is open."
+        ),
+    ] = None,
+    why: Annotated[
+        str | None,
+        typer.Option("--why", metavar="REF", help="Explain one reference: every place and rule."),
+    ] = None,
     strict: StrictOption = False,
     form: FormatOption = Format.TEXT,
 ) -> None:
@@ -125,17 +140,15 @@ def discover(
     Example: airgap-bundle discover manifests/
     """
     with command(form):
-        from airgap_bundler.discovery import inventory_document
-        from airgap_bundler.listing import inventory_text
-
-        application, inventory = _discover(sources or [], images or [], images_file)
-        document = inventory_document(inventory)
-        document["skipped"] = [
-            {"file": entry.path, "reason": entry.reason} for entry in application.skipped
-        ]
-        print_result(document, inventory_text(inventory, application.skipped), form)
+        gathered = _gather(sources, images, images_file, rules)
+        if write_rules is not None:
+            _write_rules(write_rules, gathered)
+        if why is not None:
+            _print_explanation(why, gathered, form)
+        else:
+            _print_inventory(gathered, form)
         if strict:
-            _refuse_undecided(inventory)
+            _refuse_undecided(gathered.inventory)
 
 
 @app.command()
@@ -153,6 +166,7 @@ def create(
     sources: SourcesArgument = None,
     images: ImagesOption = None,
     images_file: ImagesFileOption = None,
+    rules: RulesOption = None,
     strict: StrictOption = False,
     platforms: Annotated[
         list[str] | None,
@@ -217,11 +231,12 @@ def create(
         _check_output(output, [*map(Path, sources or ()), *filter(None, inputs)])
         wanted = _platforms(platforms or [])
         located = parse_mirrors(mirrors or [])
-        application, inventory = _discover(sources or [], images or [], images_file)
+        gathered = _gather(sources, images, images_file, rules)
+        inventory = gathered.inventory
         if strict:
             _refuse_undecided(inventory)
         progress = open_progress(sys.stderr, sys.stderr.isatty())
-        _note_left_out(application, inventory, progress)
+        _note_left_out(gathered, progress)
         options = RegistryOptions(
             tuple(plain_http or ()),
             ca_file,
@@ -234,7 +249,9 @@ def create(
             pinning = Pinning(located.locate, registries.open, wanted, progress)
             pinned = pinning.pin(inventory.references, jobs)
             document = _encode(inventory_document(inventory))
-            contents = compose_contents(application.files, document, pinned, inventory.literals)
+            contents = compose_contents(
+                gathered.application.files, document, pinned, inventory.literals, gathered.rules
+            )
             if dry_run:
                 _print_plan(pinned, form)
                 return
@@ -249,24 +266,48 @@ def main() -> None:
     app()
 
 
-def _discover(
-    sources: list[str], images: list[str], images_file: Path | None
-) -> tuple[Application, ImageInventory]:
-    from airgap_bundler.discovery import discover as discover_images
-    from airgap_bundler.discovery import parse_given_image, parse_images_file
-    from airgap_bundler.sources.application import Application
-    from airgap_bundler.sources.folder import read_images_file, read_stream
-    from airgap_bundler.sources.manifests import STDIN, load_application
-    from airgap_shared.errors import UsageError
+def _gather(
+    sources: list[str] | None,
+    images: list[str] | None,
+    images_file: Path | None,
+    rules: Path | None,
+) -> Gathered:
+    from airgap_bundler.gathering import Wanted, gather
+    from airgap_bundler.sources.manifests import STDIN
 
-    given = [parse_given_image(text) for text in images]
-    if images_file is not None:
-        given += parse_images_file(read_images_file(images_file), str(images_file))
-    if not sources and not given:
-        raise UsageError("nothing to bundle", next_step="give a SOURCE, --image or --images-file")
-    stdin = read_stream(sys.stdin.buffer, STDIN) if STDIN in sources else b""
-    application = load_application(sources, stdin) if sources else Application((), (), ())
-    return application, discover_images(application.objects, given)
+    wanted = Wanted(tuple(sources or ()), tuple(images or ()), images_file, rules)
+    return gather(wanted, sys.stdin.buffer.read() if STDIN in wanted.sources else b"")
+
+
+def _print_inventory(gathered: Gathered, form: Format) -> None:
+    from airgap_bundler.discovery import inventory_document
+    from airgap_bundler.listing import inventory_text
+
+    skipped = gathered.application.skipped
+    document = inventory_document(gathered.inventory)
+    document["needed"] = [entry.to_json() for entry in gathered.needed]
+    document["skipped"] = [{"file": entry.path, "reason": entry.reason} for entry in skipped]
+    print_result(document, inventory_text(gathered.inventory, gathered.needed, skipped), form)
+
+
+def _print_explanation(why: str, gathered: Gathered, form: Format) -> None:
+    from airgap_bundler.explaining import explain, explanation_text
+
+    found = explain(why, gathered.uses, gathered.application.objects)
+    document: dict[str, object] = {
+        "format": 1,
+        "reference": why,
+        "uses": [entry.to_json() for entry in found],
+    }
+    print_result(document, explanation_text(why, found), form)
+
+
+def _write_rules(path: Path, gathered: Gathered) -> None:
+    from airgap_bundler.proposing import propose_rules
+    from airgap_shared.console.files import write_new_file
+
+    proposal = propose_rules(gathered.inventory.undecided, gathered.needed)
+    write_new_file(path, proposal.encode(), 0o644)
 
 
 def _refuse_undecided(inventory: ImageInventory) -> None:
@@ -276,7 +317,8 @@ def _refuse_undecided(inventory: ImageInventory) -> None:
         raise UndecidedImages(
             f"{len(inventory.undecided)} image-like texts are undecided",
             changed="nothing was written",
-            next_step="add those that are images with --image, or leave --strict out",
+            next_step="decide about each in a rules file (discover --write-rules proposes one),"
+            " or leave --strict out",
             details=[
                 f"{entry.text}: {entry.uses[0].file}#{entry.uses[0].object}#{entry.uses[0].path}"
                 for entry in inventory.undecided
@@ -284,13 +326,18 @@ def _refuse_undecided(inventory: ImageInventory) -> None:
         )
 
 
-def _note_left_out(application: Application, inventory: ImageInventory, progress: Progress) -> None:
-    for entry in application.skipped:
+def _note_left_out(gathered: Gathered, progress: Progress) -> None:
+    for entry in gathered.application.skipped:
         progress.note(f"skipped {entry.path}: {entry.reason}")
-    if inventory.undecided:
+    for needed in gathered.needed:
         progress.note(
-            f"warning: {len(inventory.undecided)} image-like texts are undecided and not bundled; "
-            "see airgap-bundle discover"
+            f"warning: known to need, not listed: {needed.reference} ({needed.operator}: "
+            f"{needed.why})"
+        )
+    if gathered.inventory.undecided:
+        progress.note(
+            f"warning: {len(gathered.inventory.undecided)} image-like texts are undecided and not "
+            "bundled; see airgap-bundle discover"
         )
 
 

@@ -46,10 +46,12 @@ def compose_contents(
     inventory: bytes,
     pinned: Sequence[PinnedImage],
     literals: Mapping[str, Sequence[str]],
+    rules: bytes = b"",
 ) -> Contents:
     """Put the members in their order: metadata, manifests, small blobs, stored, compressed.
 
-    ``literals`` maps each canonical reference to its spellings in the application.
+    ``literals`` maps each canonical reference to its spellings in the application; ``rules`` is
+    the rules file by which they were found, empty for none.
     """
     images = tuple(_bundled(image, literals[image.reference.canonical]) for image in pinned)
     manifests = _manifests(pinned)
@@ -58,6 +60,7 @@ def compose_contents(
         _Content(Role.LAYOUT, names.LAYOUT, names.LAYOUT_CONTENT),
         _Content(Role.INDEX, names.INDEX, compose_index(images, sizes)),
         _Content(Role.INVENTORY, names.INVENTORY, inventory),
+        *([_Content(Role.RULES, names.RULES, rules)] if rules else []),
         *(_Content(Role.APPLICATION, names.APPLICATION + f.path, f.content) for f in files),
         *(_manifest_content(manifest) for manifest in manifests.values()),
         *(_Content(Role.BLOB, names.blob_path(d), raw, None, d) for d, raw in _configs(pinned)),

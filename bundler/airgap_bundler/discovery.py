@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from airgap_shared.errors import AirgapError, ImageReferenceInvalid, UsageError
 from airgap_shared.kube.imagefields import find_images
 from airgap_shared.kube.objects import KubeObject
+from airgap_shared.kube.ruleset import DEFAULT_RULES, RuleSet
 from airgap_shared.kube.uses import ImageUse, Verdict
 from airgap_shared.oci.reference import Reference, parse_reference
 
@@ -82,16 +83,25 @@ class ImageInventory:
         return {image.reference.canonical: image.literals for image in self.images}
 
 
-def discover(objects: Iterable[KubeObject], given: Sequence[GivenImage] = ()) -> ImageInventory:
+def discover(
+    objects: Iterable[KubeObject],
+    given: Sequence[GivenImage] = (),
+    rules: RuleSet = DEFAULT_RULES,
+) -> ImageInventory:
     """Find the images of an application, and add those that the user gave.
 
     Raises:
         LimitExceeded: an object holds more text than anybody would write.
 
     """
+    return take_inventory((use for obj in objects for use in find_images(obj, rules)), given)
+
+
+def take_inventory(uses: Iterable[ImageUse], given: Sequence[GivenImage] = ()) -> ImageInventory:
+    """Put together what was found, and what the user gave."""
     images: dict[str, list[tuple[Reference, Use]]] = {}
     others: dict[Verdict, dict[str, list[Use]]] = {Verdict.UNDECIDED: {}, Verdict.IGNORED: {}}
-    for found in (use for obj in objects for use in find_images(obj)):
+    for found in uses:
         use = _use(found)
         if found.verdict is Verdict.IMAGE:
             reference = parse_reference(found.text, found.place)

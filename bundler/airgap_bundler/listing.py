@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airgap_bundler.discovery import ImageInventory, ImageLike, InventoryImage
+from airgap_bundler.operators.knowledge import Needed
 from airgap_bundler.pinning import PinnedImage
 from airgap_bundler.sources.application import SkippedFile
 from airgap_shared.console.text import byte_size, table
 
 
-def inventory_text(inventory: ImageInventory, skipped: Sequence[SkippedFile]) -> str:
+def inventory_text(
+    inventory: ImageInventory, needed: Sequence[Needed], skipped: Sequence[SkippedFile]
+) -> str:
     """The inventory for people: images, what somebody must judge, what was left out."""
     parts = [f"images ({len(inventory.images)}):"]
     for image in inventory.images:
         parts += [f"  {image.reference.canonical}", *_uses(image)]
+    if needed:
+        parts += ["", f"known to need, not listed ({len(needed)}):"]
+        parts += [line for entry in needed for line in needed_lines(entry)]
     if inventory.undecided:
         parts += ["", f"undecided ({len(inventory.undecided)}): not bundled, please judge"]
         for entry in inventory.undecided:
@@ -26,6 +32,16 @@ def inventory_text(inventory: ImageInventory, skipped: Sequence[SkippedFile]) ->
         parts += ["", f"skipped ({len(skipped)}):"]
         parts += [f"  {entry.path}: {entry.reason}" for entry in skipped]
     return "\n".join(parts)
+
+
+def needed_lines(entry: Needed) -> tuple[str, str]:
+    """What an operator pulls and nobody lists: the image, and why and where this is known."""
+    source = f"{entry.source.project} {entry.source.file}, {entry.source.date}"
+    trust = "" if entry.source.verified else ", not verified"
+    return (
+        f"  {entry.reference}",
+        f"      {entry.operator}, {entry.place}: {entry.why} ({source}{trust})",
+    )
 
 
 def plan_document(pinned: Sequence[PinnedImage]) -> dict[str, object]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from airgap_importer.coverage import Coverage
 from airgap_importer.overlay import (
     DEFAULT_DOWNSTREAM,
     StagedOverlay,
@@ -15,17 +17,20 @@ from airgap_importer.overlay import (
     check_overlay_directory,
     open_overlay_directory,
 )
-from airgap_importer.proof import Proof, prove
+from airgap_importer.proof import Find, Proof, check_changes, promised_by, prove
 from airgap_importer.pushing import Push, PushReport
 from airgap_importer.pushplan import PushPlan, PushPlanner
 from airgap_importer.relocation import Relocation, Target, relocate
 from airgap_importer.relocationrecord import RelocationRecord, load_relocation_record
 from airgap_importer.rendering import Renderer, Rendering
 from airgap_importer.rewriting import Overlay, compose_overlay
+from airgap_shared.bundle import names
 from airgap_shared.bundle.statement import Statement, format_time
 from airgap_shared.errors import AirgapError
-from airgap_shared.kube.documents import load_objects
+from airgap_shared.kube.documents import Manifest, load_manifest
 from airgap_shared.kube.imagefields import find_images
+from airgap_shared.kube.objects import ManifestFile
+from airgap_shared.kube.rulesfile import parse_rules
 from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.opening import VerifiedBundle
 from airgap_shared.stores.ports import ImageTarget
@@ -33,6 +38,7 @@ from airgap_shared.stores.progress import Progress
 
 RELOCATION = "relocation.json"
 RELOCATION_TABLE = "relocation.csv"
+COVERAGE = "coverage.json"
 RECEIPT = "receipt.json"
 _STATE = ".airgap"
 _NOTHING_CHANGED = "nothing was changed"
@@ -48,7 +54,7 @@ class Applied:
     statement: Statement
     relocation: Relocation
     report: PushReport
-    proof: Proof
+    coverage: Coverage
     output: Path
 
 
@@ -94,17 +100,19 @@ class Application:
                 story.changed = _UNSEEN
                 push.send(self.progress)
                 staged = directory.stage(overlay, self.bundle.files)
-                proof = prove(overlay, self._render(renderer, staged), self._present(push))
+                promised = replace(promised_by(relocation), digests=self._present(push))
+                proof = prove(overlay, self._render(renderer, staged), promised, self._find())
                 story.changed = _TAGGING
                 push.set_tags()
                 directory.switch(choices.downstream)
                 story.changed = _IMPORTED
-                report = push.report()
+                report, coverage = push.report(), Coverage(overlay, proof)
                 record = self._record.document_with(relocation)
                 directory.write_record(RELOCATION, _encode(record))
                 directory.write_record(RELOCATION_TABLE, relocation.to_csv().encode())
+                directory.write_record(COVERAGE, _encode(coverage.to_document()))
                 directory.write_record(RECEIPT, _encode(self._receipt(report, proof)))
-        return Applied(self.bundle.statement, relocation, report, proof, self.output)
+        return Applied(self.bundle.statement, relocation, report, coverage, self.output)
 
     def _prepare(self, choices: Choices) -> tuple[Relocation, Overlay, PushPlan]:
         """Everything that can fail before anything is changed."""
@@ -140,10 +148,22 @@ class Application:
     def _record(self) -> RelocationRecord:
         return load_relocation_record(self.output / _STATE / RELOCATION)
 
+    def _find(self) -> Find:
+        """The search for images that create used, by the rules file that travels along."""
+        if not self.bundle.rules:
+            return find_images
+        return functools.partial(find_images, rules=parse_rules(self.bundle.rules, names.RULES))
+
     def _compose(self, relocation: Relocation) -> Overlay:
-        objects = [obj for file in self.bundle.files for obj in load_objects(file)]
-        uses = [use for obj in objects for use in find_images(obj)]
+        manifests = [load_manifest(file) for file in self.bundle.files]
+        objects = [obj for manifest in manifests for obj in manifest.objects]
+        find = self._find()
+        uses = [use for obj in objects for use in find(obj)]
         overlay = compose_overlay(self.bundle.files, objects, uses, relocation)
+        check_changes(overlay, promised_by(relocation), find)
+        for file, manifest in zip(self.bundle.files, manifests, strict=True):
+            if note := _left_out(file, manifest):
+                self.progress.note(note)
         for note in overlay.notes:
             self.progress.note(note)
         return overlay
@@ -169,6 +189,16 @@ class Application:
                 "references": list(proof.references),
             },
         }
+
+
+def _left_out(file: ManifestFile, manifest: Manifest) -> str:
+    """What of a file of objects is not deployed; files without objects are no surprise."""
+    others = manifest.others
+    if not others or not manifest.objects:
+        return ""
+    return f"{file.path}:{others[0].line}: no Kubernetes object ({others[0].reason}); left out" + (
+        f", with {len(others) - 1} more in this file" if len(others) > 1 else ""
+    )
 
 
 def _encode(document: Mapping[str, object]) -> bytes:

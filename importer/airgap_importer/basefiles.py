@@ -1,9 +1,11 @@
-"""The files of ``base``: what is deployed, so that every kustomize reads the same objects in it.
+"""The files to deploy or create, so that every kustomize and kubectl reads the same objects.
 
-A file whose documents all versions of kustomize separate alike is copied byte for byte. The others
-are written anew, object by object, because some versions drop a document in silence after
-``--- # comment`` (2.0.3) or the second value of a JSON stream (5), and refuse a file that begins
-with ``{`` and is not JSON (2.0.3) or that also holds something that is no object (all; measured).
+A file whose documents all versions of kustomize separate alike is copied byte for byte. Of the
+others, the documents are taken as they are one by one, or where even that would not be read alike
+everywhere, written anew: some versions drop a document in silence after ``--- # comment`` (2.0.3)
+or the second value of a JSON stream (5), and refuse a file that begins with ``{`` and is not JSON
+(2.0.3) or that also holds something that is no object (all; measured). ``yes`` and ``on``, which
+Kubernetes reads as booleans, are text to kustomize 5.
 """
 
 from __future__ import annotations
@@ -11,33 +13,44 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import yaml
 
 from airgap_importer.yamltext import json_text
+from airgap_shared.errors import AirgapError, UnrewrittenImage
+from airgap_shared.kube.documents import load_objects
 from airgap_shared.kube.objects import KubeObject, ManifestFile
+from airgap_shared.kube.replacing import Edit, edit_text
+from airgap_shared.kube.uses import Embedded
+from airgap_shared.kube.yamltext import read_documents, read_text
 
 FOLDER = "resources"
 
-_KUSTOMIZE_GROUP = "kustomize.config.k8s.io"
 _UNLIKE = re.compile(
     "^(?:---[ \t]*[^ \t\r\n]|\\.\\.\\.|%)|\r(?!\n)|[\x85\u2028\u2029\ufeff]", re.MULTILINE
 )
+# Plain words that YAML 1.1 and Kubernetes read as booleans, and current kustomize as text.
+_OLD_BOOLEANS = frozenset(
+    word
+    for lower in ("y", "n", "yes", "no", "on", "off")
+    for word in (lower, lower.capitalize(), lower.upper())
+)
+_MAYBE_OLD_BOOLEAN = re.compile(
+    rf"(?:^|[\s\[{{,:])(?:{'|'.join(sorted(_OLD_BOOLEANS))})[ \t]*(?:[,}}\]:#\r]|$)", re.MULTILINE
+)
+_PARSER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SEPARATOR = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
 _CONTENT = re.compile(r"^[ \t]*[^ \t\r\n#]", re.MULTILINE)
-
-
-def is_deployable(obj: KubeObject) -> bool:
-    """Whether an object is for the cluster, not for kustomize itself."""
-    return obj.identity.group != _KUSTOMIZE_GROUP
 
 
 def base_files(
     files: Iterable[ManifestFile], objects: Iterable[KubeObject]
 ) -> Iterator[ManifestFile]:
     """The files to deploy, below :data:`FOLDER`; those without an object are left out."""
-    by_file: dict[str, list[KubeObject]] = defaultdict(list)
-    for obj in objects:
-        by_file[obj.file].append(obj)
+    by_file = _by_file(objects)
     for file in sorted(files, key=lambda file: file.path):
         found = by_file.get(file.path)
         if found:
@@ -45,17 +58,66 @@ def base_files(
             yield ManifestFile(f"{FOLDER}/{file.path}", content)
 
 
+def create_files(
+    files: Iterable[ManifestFile],
+    objects: Iterable[KubeObject],
+    edits: Mapping[KubeObject, Sequence[Edit]],
+) -> Iterator[ManifestFile]:
+    """For each file, the documents of these objects with all edits done.
+
+    ``objects`` have the values that shall come out. The texts are changed where they stand;
+    comments and order stay.
+    """
+    by_file = _by_file(objects)
+    for file in sorted(files, key=lambda file: file.path):
+        found = by_file.get(file.path)
+        if found:
+            changed = _edited(file, found, edits)
+            yield ManifestFile(file.path, _documents(changed, found).encode())
+
+
+def _edited(
+    file: ManifestFile, objects: Sequence[KubeObject], edits: Mapping[KubeObject, Sequence[Edit]]
+) -> ManifestFile:
+    """The file with the edits done in its own text; as it is, where that cannot be."""
+    within = [
+        replace(edit, inside=(Embedded(obj.document, edit.path), *edit.inside))
+        for obj in objects
+        if not obj.item
+        for edit in edits.get(obj, ())
+    ]
+    try:
+        text = edit_text(read_text(file.content, file.path), within, file.path)
+    except UnrewrittenImage:
+        return file
+    return ManifestFile(file.path, text.encode())
+
+
+def _by_file(objects: Iterable[KubeObject]) -> dict[str, list[KubeObject]]:
+    by_file: dict[str, list[KubeObject]] = defaultdict(list)
+    for obj in objects:
+        by_file[obj.file].append(obj)
+    return by_file
+
+
 def _is_alike(file: ManifestFile, objects: Sequence[KubeObject]) -> bool:
     """Whether every kustomize finds these objects, and nothing else, in the file as it is."""
     if any(obj.item for obj in objects):
         return False
     text = file.content.decode("utf-8-sig")
-    if _UNLIKE.search(text):
+    if _UNLIKE.search(text) or _has_old_booleans(text):
         return False
     if text.lstrip().startswith("{") and not _is_json(text):
         return False
     documents = sum(_CONTENT.search(part) is not None for part in _SEPARATOR.split(text))
     return documents == len(objects)
+
+
+def _has_old_booleans(text: str) -> bool:
+    return _MAYBE_OLD_BOOLEAN.search(text) is not None and any(
+        isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value in _OLD_BOOLEANS
+        for event in yaml.parse(text, Loader=_PARSER)
+    )
 
 
 def _is_json(text: str) -> bool:
@@ -69,5 +131,43 @@ def _is_json(text: str) -> bool:
 
 def _written(file: ManifestFile, objects: Sequence[KubeObject]) -> bytes:
     # The first line keeps kustomize 2.0.3 from taking the stream for a single JSON value.
-    head = f"# Written anew from upstream/{file.path}: not every kustomize reads that file alike.\n"
-    return (head + "".join(f"---\n{json_text(obj.value, 2)}\n" for obj in objects)).encode()
+    head = f"# The objects of upstream/{file.path}: not every kustomize reads that file alike.\n"
+    return (head + _documents(file, objects)).encode()
+
+
+def _documents(file: ManifestFile, objects: Sequence[KubeObject]) -> str:
+    """The objects one by one: as they are written in the file, or else as JSON."""
+    parts = _parts(file)
+    documents = []
+    for obj in objects:
+        part = "" if obj.item else parts.get(obj.document, "")
+        if not _is_object(part, obj):
+            part = f"---\n{json_text(obj.value, 2)}\n"
+        documents.append(part)
+    return "".join(documents)
+
+
+def _parts(file: ManifestFile) -> dict[int, str]:
+    """The text of each document, beginning with its separator; whether it is right must be seen."""
+    text = read_text(file.content, file.path)
+    lines = text.splitlines(keepends=True)
+    try:
+        starts = [document.line - 1 for document in read_documents(text, file.path)]
+    except AirgapError:
+        return {}
+    parts = {}
+    for index, (start, end) in enumerate(zip(starts, [*starts[1:], len(lines)], strict=True)):
+        part = "".join(lines[start:end])
+        part = part if part.startswith("---") else f"---\n{part}"
+        parts[index] = part if part.endswith("\n") else f"{part}\n"
+    return parts
+
+
+def _is_object(text: str, obj: KubeObject) -> bool:
+    """Whether every kustomize reads exactly this object from the text."""
+    file = ManifestFile(obj.file, text.encode())
+    try:
+        found = load_objects(file)
+    except AirgapError:
+        return False
+    return len(found) == 1 and found[0].value == obj.value and _is_alike(file, found)

@@ -245,7 +245,8 @@ def _print_applied(applied: Applied, form: Format) -> None:
 
     from airgap_shared.console.text import byte_size
 
-    report, proof, release = applied.report, applied.proof, applied.statement.release
+    report, coverage, release = applied.report, applied.coverage, applied.statement.release
+    proof = coverage.proof
     count = len(applied.relocation.images)
     print_result(
         {
@@ -254,17 +255,34 @@ def _print_applied(applied: Applied, form: Format) -> None:
             "output": str(applied.output),
             "images": applied.relocation.to_document()["images"],
             "push": asdict(report),
-            "proof": asdict(proof),
+            "proof": {
+                "renderer": proof.renderer,
+                "uses": proof.uses,
+                "references": list(proof.references),
+            },
+            "coverage": coverage.to_document(),
         },
         f"imported {release.app} {release.version}: {count} images in "
         f"{report.repositories} repositories\n"
         f"  sent {report.blobs_sent} blobs ({byte_size(report.bytes_sent)}), "
         f"mounted {report.blobs_mounted}, pushed {report.manifests_pushed} manifests "
         f"({report.manifests_present} were there), set {report.tags_set} tags\n"
-        f"  proven by {proof.renderer}: {proof.uses} image fields, all in the target\n\n"
+        f"  {coverage.summary()}: see {applied.output}/.airgap/coverage.json\n"
+        f"  proven by {proof.renderer}: {proof.uses} uses, all of images in the target\n\n"
         f"{_relocated(applied.relocation)}\n"
-        f"deploy with: kubectl apply -k {applied.output}/overlays/midstream",
+        f"deploy with: kubectl apply -k {applied.output}/overlays/midstream" + _to_create(applied),
         form,
+    )
+
+
+def _to_create(applied: Applied) -> str:
+    """How the objects come into the cluster that kubectl cannot apply."""
+    created = applied.coverage.overlay.created
+    if not created:
+        return ""
+    return (
+        f"\n{len(created)} objects have no name of their own, and kubectl apply refuses them;\n"
+        f"create them with: kubectl create -f {applied.output}/overlays/midstream/create"
     )
 
 

@@ -4,64 +4,129 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from airgap_importer.relocation import Relocation
 from airgap_importer.rendering import Rendering
 from airgap_importer.rewriting import Overlay
-from airgap_shared.errors import AirgapError, OverlayRefused, UnrewrittenImage
+from airgap_shared.errors import OverlayRefused, UnrewrittenImage
 from airgap_shared.kube.imagefields import find_images
+from airgap_shared.kube.imagetokens import read_reference
 from airgap_shared.kube.objects import KubeObject, ObjectIdentity
+from airgap_shared.kube.replacing import value_at
 from airgap_shared.kube.uses import ImageUse, Verdict
 from airgap_shared.oci.digest import Digest
-from airgap_shared.oci.reference import parse_reference
 
-Present = Mapping[str, AbstractSet[Digest]]
+Find = Callable[[KubeObject], Iterable[ImageUse]]
 
 _LOCAL_CONFIG = "config.kubernetes.io/local-config"
 
 
 @dataclass(frozen=True, slots=True)
+class Promised:
+    """What the target holds once an import is done.
+
+    ``digests`` are those verified there by ``registry/repository``; ``tags`` are names and tags
+    that are set to one of them and read back before anything is deployed.
+    """
+
+    digests: Mapping[str, AbstractSet[Digest]]
+    tags: AbstractSet[tuple[str, str]]
+
+    def holds(self, use: ImageUse) -> bool:
+        """Whether what this use names is in the target: by digest, or for split ones by tag."""
+        reference = read_reference(use.text)
+        if reference is None:
+            return False
+        if reference.digest is not None:
+            return reference.digest in self.digests.get(reference.name, ())
+        return bool(use.pieces) and (reference.name, reference.effective_tag) in self.tags
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
-    """Who rendered, how many uses of images there are, and the distinct references, sorted."""
+    """Who rendered, the distinct references, sorted, and what is left as it was.
+
+    ``uses`` counts the uses of images; ``leftovers`` are the image-like texts that are not
+    rewritten, because nobody decided about them or because they are to be ignored.
+    """
 
     renderer: str
     uses: int
     references: tuple[str, ...]
+    leftovers: tuple[ImageUse, ...]
+
+
+def promised_by(relocation: Relocation) -> Promised:
+    """What a relocation promises to be in the target."""
+    digests: dict[str, set[Digest]] = {}
+    for image in relocation.images.values():
+        digests.setdefault(image.name, set()).add(image.digest)
+    tags = {(image.name, image.tag) for image in relocation.images.values() if image.tag}
+    return Promised(digests, tags)
+
+
+def check_changes(overlay: Overlay, promised: Promised, find: Find = find_images) -> None:
+    """Search what the overlay changes for images before anything is pushed for it.
+
+    Raises:
+        UnrewrittenImage: a changed object would use an image that is not in the target.
+
+    """
+    problems = [
+        _stray(use)
+        for obj in overlay.changed_objects()
+        for use in find(obj)
+        if use.verdict is Verdict.IMAGE and not promised.holds(use)
+    ]
+    _refuse(problems, "the rewritten objects would use images that are not in the target")
 
 
 def prove(
-    overlay: Overlay,
-    rendering: Rendering,
-    present: Present,
-    find: Callable[[KubeObject], Iterable[ImageUse]] = find_images,
+    overlay: Overlay, rendering: Rendering, promised: Promised, find: Find = find_images
 ) -> Proof:
     """Check what was rendered against what the overlay promises and what the target holds.
 
-    ``present`` holds, by ``registry/repository``, the digests that were verified in the target;
     ``find`` is the search for images that the application was read with.
 
     Raises:
         OverlayRefused: an object of the application is not in what was rendered.
-        UnrewrittenImage: an image field does not name a verified digest in the target, or not the
-            one it should.
+        UnrewrittenImage: an image that is used is not verified in the target, or a value is not
+            what it should be.
 
     """
     _check_complete(overlay, rendering)
+    shipped = {obj.identity: obj for obj in overlay.objects}
     problems = list(_broken_promises(overlay, rendering))
     references: list[str] = []
-    for obj in rendering.objects:
-        for use in find(obj):
-            if use.verdict is Verdict.IMAGE:
-                references.append(use.text)
-                if not _is_present(use.text, present):
-                    problems.append(f"{use.place}: {use.text}")
-    if problems:
-        raise UnrewrittenImage(
-            f"{rendering.renderer} renders images that are not verified in the target",
-            where=problems[0],
-            details=tuple(dict.fromkeys(problems)),
-        )
-    return Proof(rendering.renderer, len(references), tuple(sorted(set(references))))
+    leftovers: list[ImageUse] = []
+    for obj in (*rendering.objects, *overlay.created):
+        for use in find(_named(obj, shipped)):
+            if use.verdict is not Verdict.IMAGE:
+                leftovers.append(use)
+                continue
+            references.append(use.text)
+            if not promised.holds(use):
+                problems.append(_stray(use))
+    _refuse(problems, f"{rendering.renderer} renders images that are not verified in the target")
+    distinct = tuple(sorted(set(references)))
+    return Proof(rendering.renderer, len(references), distinct, tuple(leftovers))
+
+
+def _stray(use: ImageUse) -> str:
+    return f"{use.place}: {use.text} ({use.rule})"
+
+
+def _refuse(problems: Iterable[str], what: str) -> None:
+    found = tuple(dict.fromkeys(problems))
+    if found:
+        raise UnrewrittenImage(what, where=found[0], details=found)
+
+
+def _named(obj: KubeObject, shipped: Mapping[ObjectIdentity, KubeObject]) -> KubeObject:
+    """A rendered object under the file that it was shipped in."""
+    source = shipped.get(obj.identity)
+    return obj if source is None else replace(obj, file=source.file)
 
 
 def _check_complete(overlay: Overlay, rendering: Rendering) -> None:
@@ -83,30 +148,12 @@ def _is_kept(obj: KubeObject) -> bool:
 
 
 def _broken_promises(overlay: Overlay, rendering: Rendering) -> Iterator[str]:
-    rendered: dict[ObjectIdentity, KubeObject] = {obj.identity: obj for obj in rendering.objects}
-    for rewrite in overlay.rewrites:
-        obj = rendered.get(rewrite.use.object.identity)
-        if obj is None:
+    rendered = {obj.identity: obj for obj in rendering.objects}
+    for obj, changes in overlay.changes.items():
+        found = rendered.get(obj.identity)
+        if found is None:
             continue
-        found = _value_at(obj.value, rewrite.use.path.parts)
-        if found != rewrite.target.reference:
-            yield f"{rewrite.use.place}: {found}, not {rewrite.target.reference}"
-
-
-def _value_at(value: object, path: Iterable[str | int]) -> object:
-    for part in path:
-        if isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        elif isinstance(value, Mapping):
-            value = value.get(part)
-        else:
-            return None
-    return value
-
-
-def _is_present(text: str, present: Present) -> bool:
-    try:
-        reference = parse_reference(text)
-    except AirgapError:
-        return False
-    return reference.digest is not None and reference.digest in present.get(reference.name, ())
+        for change in changes:
+            value = value_at(found.value, change.path)
+            if value != change.after:
+                yield f"{obj}#{change.path}: {str(value)[:300]}, not {change.after[:300]}"

@@ -5,79 +5,79 @@ from __future__ import annotations
 import enum
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
-from airgap_importer.basefiles import base_files, is_deployable
-from airgap_importer.imagestransformer import (
-    ImageEntry,
-    Path,
-    certain_reach,
-    possible_reach,
-    why_refused,
-)
+from airgap_importer.arranging import Arrangement, arrange
+from airgap_importer.basefiles import base_files, create_files
+from airgap_importer.imageentries import ImageEntries, Planned, find_entries
 from airgap_importer.kustomization import (
     FILE_NAME,
-    Patch,
-    Replacement,
     base_text,
+    create_text,
+    file_names,
     midstream_text,
-    patch_names,
     patch_text,
 )
-from airgap_importer.patchtarget import PatchTargets
+from airgap_importer.patching import Field, Patches, make_patches
 from airgap_importer.relocation import RelocatedImage, Relocation
-from airgap_shared.errors import OverlayRefused, UnrewrittenImage
+from airgap_importer.splitting import SplitUse, field_of, set_pieces
+from airgap_shared.errors import UnrewrittenImage
+from airgap_shared.kube.imagetokens import read_reference
 from airgap_shared.kube.objects import KubeObject, ManifestFile
+from airgap_shared.kube.replacing import Change, Edit, changes_of, with_changes
 from airgap_shared.kube.uses import ImageUse, Verdict
-from airgap_shared.oci.reference import Reference, parse_reference
 
 BASE = "base"
 MIDSTREAM = "overlays/midstream"
+CREATE = "create"
 
 
 class Means(enum.StrEnum):
-    """How kustomize is made to change an image field."""
+    """How a use of an image is made to name the target."""
 
     IMAGES = "images"
     PATCH = "patch"
+    SPLIT = "split"
+    CREATE = "create"
 
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """What was decided for one use of an image."""
+    """What was decided for one use of an image; ``file`` is the generated file that does it."""
 
     use: ImageUse
     target: RelocatedImage
     means: Means
+    file: str
 
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
     """The generated files by path (``base/…``, ``overlays/midstream/…``) and what they promise.
 
-    ``objects`` are those to be deployed. ``notes`` say in words what a reader of the overlay
-    may wonder about.
+    ``objects`` are those to be deployed, as shipped; ``changes`` says what will be different in
+    them. ``created`` are the objects that kubectl can only create, already changed. ``notes`` say
+    in words what a reader of the overlay may wonder about.
     """
 
     files: Mapping[str, bytes]
     rewrites: tuple[Rewrite, ...]
     objects: tuple[KubeObject, ...]
+    changes: Mapping[KubeObject, tuple[Change, ...]]
+    created: tuple[KubeObject, ...]
     notes: tuple[str, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    use: ImageUse
-    reference: Reference
-    target: RelocatedImage
-
-    @property
-    def place(self) -> tuple[KubeObject, Path]:
-        return self.use.object, self.use.path.parts
+    def changed_objects(self) -> Iterator[KubeObject]:
+        """The objects with something different in them, as they shall come out."""
+        for obj in self.objects:
+            if obj in self.changes:
+                yield _changed(obj, self.changes[obj])
+        yield from self.created
 
 
 def compose_overlay(
-    files: Iterable[ManifestFile],
+    files: Sequence[ManifestFile],
     objects: Iterable[KubeObject],
     uses: Iterable[ImageUse],
     relocation: Relocation,
@@ -88,62 +88,53 @@ def compose_overlay(
     rewritten. The result depends on nothing but the arguments.
 
     Raises:
-        UnrewrittenImage: an image is used that the relocation does not know.
-        OverlayRefused: kustomize cannot hold these objects: one without a name, or two alike.
+        UnrewrittenImage: an image is used that the relocation does not know, or at a place where
+            its reference cannot be replaced.
+        OverlayRefused: kustomize cannot tell two objects apart.
 
     """
-    deployed = tuple(filter(is_deployable, objects))
-    _check_identities(deployed)
-    planned = _plan(uses, relocation)
-    entries, why_none = _entries(deployed, planned)
-    reach = {obj: certain_reach(obj) for obj in {plan.use.object for plan in planned}}
-    rewrites = tuple(_decide(plan, entries, reach) for plan in planned)
-    patches, unclear = _patches(deployed, rewrites)
-    resources = list(base_files(files, deployed))
+    arrangement = arrange(objects)
+    known = frozenset((*arrangement.deployed, *arrangement.created))
+    in_place = [use for use in uses if use.object in known]
+    planned = _plan(in_place, relocation)
+    entries = find_entries(arrangement.deployed, planned)
+    edits = _edits_of(planned)
+    changes = edits.changes()
+    patches = make_patches(
+        arrangement.deployed, _not_by(entries, changes, planned), edits.split, edits.remarks
+    )
+    created = tuple(_changed(obj, changes.get(obj, ())) for obj in arrangement.created)
+    create = _created_files(files, created, edits)
     generated = {
-        f"{BASE}/{FILE_NAME}": base_text(file.path for file in resources),
-        **{f"{BASE}/{file.path}": file.content for file in resources},
-        f"{MIDSTREAM}/{FILE_NAME}": midstream_text(entries.values(), patches),
-        **{f"{MIDSTREAM}/{patch.file}": patch_text(patch) for patch in patches},
+        **_base(files, arrangement),
+        f"{MIDSTREAM}/{FILE_NAME}": midstream_text(entries.entries.values(), patches.patches),
+        **{f"{MIDSTREAM}/{patch.file}": patch_text(patch) for patch in patches.patches},
+        **{f"{MIDSTREAM}/{name}": create_text(file.content) for name, file in create},
     }
-    return Overlay(generated, rewrites, deployed, (*why_none, *unclear))
+    to_create = {file.path: name for name, file in create}
+    deployed = frozenset(arrangement.deployed)
+    return Overlay(
+        generated,
+        tuple(_rewrite(plan, entries, patches, to_create) for plan in planned),
+        arrangement.deployed,
+        {obj: found for obj, found in changes.items() if obj in deployed},
+        created,
+        (*arrangement.notes, *entries.notes, *patches.notes, *_bystanders(in_place, edits)),
+    )
 
 
-def _check_identities(objects: Iterable[KubeObject]) -> None:
-    """Refuse what every kustomize refuses."""
-    seen: dict[tuple[str, ...], KubeObject] = {}
-    problems = []
-    for obj in objects:
-        identity = obj.identity
-        if not identity.name:
-            problems.append(f"{obj}: has no metadata.name")
-            continue
-        # kustomize 5 takes no namespace and "default" for the same.
-        namespace = identity.namespace or "default"
-        key = (identity.api_version, identity.kind, identity.name, namespace)
-        first = seen.setdefault(key, obj)
-        if first is not obj:
-            problems.append(f"{obj}: is also in {first.file}")
-    if problems:
-        raise OverlayRefused(
-            "kustomize needs a name for every object, and each object once",
-            where=problems[0].partition(": ")[0],
-            details=problems,
-        )
-
-
-def _plan(uses: Iterable[ImageUse], relocation: Relocation) -> list[_Planned]:
+def _plan(uses: Iterable[ImageUse], relocation: Relocation) -> list[Planned]:
     planned = []
     unknown = []
     for use in uses:
-        if use.verdict is not Verdict.IMAGE or not is_deployable(use.object):
+        if use.verdict is not Verdict.IMAGE:
             continue
-        reference = parse_reference(use.text, where=use.place)
-        target = relocation.target_of(reference)
-        if target is None:
+        reference = read_reference(use.text)
+        target = None if reference is None else relocation.target_of(reference)
+        if reference is None or target is None:
             unknown.append(f"{use.place}: {use.text}")
         else:
-            planned.append(_Planned(use, reference, target))
+            planned.append(Planned(use, reference, target))
     if unknown:
         raise UnrewrittenImage(
             "an image is used that the bundle does not hold", where=unknown[0], details=unknown
@@ -151,85 +142,104 @@ def _plan(uses: Iterable[ImageUse], relocation: Relocation) -> list[_Planned]:
     return planned
 
 
-def _entries(
-    objects: Iterable[KubeObject], planned: Sequence[_Planned]
-) -> tuple[dict[str, ImageEntry], tuple[str, ...]]:
-    """The entries of ``images:`` that every kustomize applies as meant, by name."""
-    wanted = {plan.place for plan in planned}
-    by_name: dict[str, list[_Planned]] = defaultdict(list)
-    others: set[str] = set()
-    certain: set[tuple[KubeObject, Path]] = set()
-    for obj in objects:
-        refused = why_refused(obj)
-        if refused:
-            return {}, (f"patches only, no images: in {obj}, {refused}",)
-        certain.update((obj, path) for path in certain_reach(obj))
-        others.update(
-            text
-            for path, text in possible_reach(obj)
-            if isinstance(text, str) and (obj, path) not in wanted
-        )
+@dataclass(frozen=True, slots=True)
+class _Edits:
+    """The edits by object, and where split references are among them."""
+
+    by_object: Mapping[KubeObject, Sequence[Edit]]
+    split: frozenset[Field]
+    remarks: Mapping[KubeObject, Sequence[str]]
+
+    def changes(self) -> dict[KubeObject, tuple[Change, ...]]:
+        """The changes of whole values, by object; objects without one are left out."""
+        found = {
+            obj: changes_of(obj.value, edits, str(obj)) for obj, edits in self.by_object.items()
+        }
+        return {obj: changes for obj, changes in found.items() if changes}
+
+
+def _edits_of(planned: Iterable[Planned]) -> _Edits:
+    by_object: dict[KubeObject, list[Edit]] = defaultdict(list)
+    remarks: dict[KubeObject, list[str]] = defaultdict(list)
+    split = []
     for plan in planned:
-        if plan.place in certain:
-            by_name[plan.reference.literal_name].append(plan)
-    target_names = {plan.target.name for plan in planned}
-    entries = {
-        name: _entry(name, plans[0])
-        for name, plans in sorted(by_name.items())
-        # An entry that matches a target would change what another one has put there.
-        if _is_uniform(plans) and name not in target_names
-    }
+        use = plan.use
+        if use.pieces:
+            split.append(SplitUse(use, plan.target))
+            remarks[use.object].append(f"{use.place}: {use.text} → {plan.target.reference}")
+        else:
+            by_object[use.object].append(Edit(use.path, use.inside, use.text, _after(plan)))
+    pieces = set_pieces(split)
+    for obj, edits in pieces.items():
+        by_object[obj].extend(edits)
+    fields = frozenset((obj, edit.path) for obj, edits in pieces.items() for edit in edits)
+    return _Edits(by_object, fields, remarks)
+
+
+def _after(plan: Planned) -> str:
+    """The new text of a use: its reference, behind the scheme that a URL has."""
+    text = plan.use.text
+    scheme = text.removesuffix(str(plan.reference)) if text.endswith(str(plan.reference)) else ""
+    return scheme + plan.target.reference
+
+
+def _not_by(
+    entries: ImageEntries,
+    changes: Mapping[KubeObject, Sequence[Change]],
+    planned: Iterable[Planned],
+) -> dict[KubeObject, list[Change]]:
+    """The changes that ``images:`` does not make."""
+    by_images = {plan.place for plan in planned if entries.rewrite(plan)}
     return {
-        name: entry for name, entry in entries.items() if not any(map(entry.matches, others))
-    }, ()
+        obj: [change for change in found if (obj, change.path.parts) not in by_images]
+        for obj, found in changes.items()
+    }
 
 
-def _is_uniform(plans: Sequence[_Planned]) -> bool:
-    """Whether one entry suits all uses of a name; kustomize 2.0.3 matches no digests."""
-    first = plans[0]
-    return first.reference.digest is None and all(
-        plan.use.text == first.use.text and plan.target == first.target for plan in plans
-    )
-
-
-def _entry(name: str, plan: _Planned) -> ImageEntry:
-    target = plan.target
-    tag = f":{target.tag}" if target.tag is not None else ""
-    return ImageEntry(name, target.name + tag, target.digest)
-
-
-def _decide(
-    plan: _Planned,
-    entries: Mapping[str, ImageEntry],
-    reach: Mapping[KubeObject, frozenset[Path]],
+def _rewrite(
+    plan: Planned, entries: ImageEntries, patches: Patches, to_create: Mapping[str, str]
 ) -> Rewrite:
-    reached = plan.use.path.parts in reach[plan.use.object]
-    by_images = reached and plan.reference.literal_name in entries
-    return Rewrite(plan.use, plan.target, Means.IMAGES if by_images else Means.PATCH)
+    use = plan.use
+    if use.object.file in to_create and not use.object.identity.name:
+        file = to_create[use.object.file]
+        return Rewrite(use, plan.target, Means.CREATE, f"{MIDSTREAM}/{file}")
+    if entries.rewrite(plan):
+        return Rewrite(use, plan.target, Means.IMAGES, f"{MIDSTREAM}/{FILE_NAME}")
+    paths = [piece.path for piece in use.pieces] or [use.path]
+    files = [
+        patches.files[use.object, path] for path in paths if (use.object, path) in patches.files
+    ]
+    means = Means.SPLIT if use.pieces else Means.PATCH
+    return Rewrite(use, plan.target, means, f"{MIDSTREAM}/{files[0]}" if files else "")
 
 
-def _patches(
-    objects: Sequence[KubeObject], rewrites: Iterable[Rewrite]
-) -> tuple[list[Patch], list[str]]:
-    """One patch an object, in the order of the objects, and notes on targets."""
-    by_object: dict[KubeObject, list[Rewrite]] = defaultdict(list)
-    for rewrite in rewrites:
-        if rewrite.means is Means.PATCH:
-            by_object[rewrite.use.object].append(rewrite)
-    patched = [obj for obj in objects if obj in by_object]
-    names = patch_names(
-        [(obj.identity.kind, obj.identity.namespace, obj.identity.name) for obj in patched]
-    )
-    targets = PatchTargets(obj.identity for obj in objects)
-    patches, notes = [], []
-    for obj, file in zip(patched, names, strict=True):
-        target, understood = targets.target_of(obj.identity, str(obj))
-        if not understood:
-            notes.append(f"{obj}: kubectl before 1.21 cannot tell this object from another")
-        patches.append(Patch(file, target, tuple(_replacements(by_object[obj]))))
-    return patches, notes
+def _base(files: Sequence[ManifestFile], arrangement: Arrangement) -> dict[str, bytes]:
+    resources = list(base_files(files, arrangement.deployed))
+    return {
+        f"{BASE}/{FILE_NAME}": base_text(file.path for file in resources),
+        **{f"{BASE}/{file.path}": file.content for file in resources},
+    }
 
 
-def _replacements(rewrites: Iterable[Rewrite]) -> Iterator[Replacement]:
-    for rewrite in rewrites:
-        yield Replacement(rewrite.use.path, rewrite.use.text, rewrite.target.reference)
+def _created_files(
+    files: Sequence[ManifestFile], created: Sequence[KubeObject], edits: _Edits
+) -> list[tuple[str, ManifestFile]]:
+    """The files of objects to be created, each with its path below the midstream."""
+    found = list(create_files(files, created, edits.by_object))
+    names = file_names(CREATE, [(file.path.rpartition(".")[0] or file.path,) for file in found])
+    return list(zip(names, found, strict=True))
+
+
+def _bystanders(uses: Iterable[ImageUse], edits: _Edits) -> Iterator[str]:
+    """What is not rewritten itself, but shares a field with something that is."""
+    for use in uses:
+        if use.verdict is not Verdict.IMAGE and use.pieces:
+            edited = {
+                (use.object, edit.path, edit.inside) for edit in edits.by_object.get(use.object, ())
+            }
+            if any(field_of(use, piece) in edited for piece in use.pieces):
+                yield f"{use.place}: {use.text} is {use.verdict}, but shares fields that change"
+
+
+def _changed(obj: KubeObject, changes: Iterable[Change]) -> KubeObject:
+    return replace(obj, value=cast(Mapping[str, object], with_changes(obj.value, changes)))

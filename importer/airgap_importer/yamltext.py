@@ -6,6 +6,8 @@ import json
 import re
 
 _PLAIN_ENOUGH = re.compile(r"[ -~]*")
+# Several lines that begin and end with something to see: every reader gives them back as they are.
+_LINES = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)\n(?:[ -~]*[!-~]\n|\n)*(?:[ -~]*[!-~])?")
 # Legal in JSON, but line breaks or not printable in YAML 1.1.
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
@@ -15,6 +17,20 @@ def quoted(text: str) -> str:
     if _PLAIN_ENOUGH.fullmatch(text):
         return "'" + text.replace("'", "''") + "'"
     return json_text(text)
+
+
+def value_text(value: object, indent: int) -> str:
+    """A YAML value behind ``key: ``; lines of text as lines, ``indent`` spaces before each."""
+    if not isinstance(value, str):
+        return json_text(value)
+    if not _LINES.fullmatch(value):
+        return quoted(value)
+    keep = "+" if value.endswith("\n\n") else ""
+    chomp = keep if value.endswith("\n") else "-"
+    lines = (
+        f"{' ' * indent}{line}" if line else "" for line in value.removesuffix("\n").split("\n")
+    )
+    return "\n".join([f"|{chomp}", *lines])
 
 
 def json_text(value: object, indent: int | None = None) -> str:

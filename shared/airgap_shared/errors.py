@@ -76,6 +76,10 @@ class ManifestSourceInvalid(UsageError):
     """A manifest given by the user cannot be read as Kubernetes reads it."""
 
 
+class RulesInvalid(UsageError):
+    """A rules file has mistakes."""
+
+
 class CredentialsInvalid(UsageError):
     """A credentials file cannot be read."""
 

@@ -12,7 +12,8 @@ from airgap_bundler.mirrors import Location
 from airgap_bundler.pinning import PinnedImage
 from airgap_shared.bundle.graph import check_graph
 from airgap_shared.bundle.index import check_index
-from airgap_shared.bundle.statement import Role, Statement, parse_statement
+from airgap_shared.bundle.statement import Member, Role, Statement, parse_statement
+from airgap_shared.errors import StatementInvalid
 from airgap_shared.kube.objects import ManifestFile
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.manifest import Index, Manifest, parse_manifest
@@ -225,3 +226,36 @@ def test_a_run_whose_bundle_is_past_its_time_is_not_gone_on_with() -> None:
 )
 def test_a_run_with_other_contents_starts_over(changed: Statement) -> None:
     assert same_but_time(changed, STATEMENT, TimeWishes()) is None
+
+
+RULED = (ManifestFile("app.yaml", b"a: b\n"),)
+
+
+def members_with(rules: bytes) -> list[tuple[Role, str]]:
+    contents = compose_contents(RULED, b"{}", (), {}, rules)
+    statement = contents.statement(RELEASE, ("linux/amd64",))
+    assert parse_statement(statement.to_json()) == statement
+    assert rules == contents.content.get("application/rules.yaml", b"")
+    return [(member.role, member.path) for member in statement.members]
+
+
+def test_rules_travel_behind_the_inventory() -> None:
+    assert members_with(b"format: 1\n")[2:5] == [
+        (Role.INVENTORY, "application/inventory.json"),
+        (Role.RULES, "application/rules.yaml"),
+        (Role.APPLICATION, "application/upstream/app.yaml"),
+    ]
+
+
+def test_a_bundle_without_rules_has_no_such_member() -> None:
+    assert Role.RULES not in [role for role, _ in members_with(b"")]
+
+
+@pytest.mark.parametrize("path", ["application/other.yaml", "application/rules.yaml"])
+def test_there_are_rules_at_one_place_only(path: str) -> None:
+    statement = compose_contents(RULED, b"{}", (), {}, b"x").statement(RELEASE, ())
+    rules = next(member for member in statement.members if member.role is Role.RULES)
+    other = Member(path, rules.size, rules.digest, Role.RULES)
+    wrong = replace(statement, members=(*statement.members[:4], other, *statement.members[4:]))
+    with pytest.raises(StatementInvalid):
+        parse_statement(wrong.to_json())

@@ -14,7 +14,7 @@ from airgap_importer.overlay import (
     check_overlay_directory,
     open_overlay_directory,
 )
-from airgap_importer.proof import prove
+from airgap_importer.proof import promised_by, prove
 from airgap_importer.rendering import Renderer
 from airgap_shared.errors import (
     Locked,
@@ -24,7 +24,7 @@ from airgap_shared.errors import (
     UsageError,
 )
 from airgap_shared.kube.objects import ManifestFile
-from support.overlays import Application, application, expected_of, relocation_of
+from support.overlays import Application, application, relocation_of
 
 _OLD = application(
     {
@@ -88,7 +88,7 @@ def test_what_is_staged_can_be_rendered_and_is_not_in_place(
     overlay = _NEW.overlay(relocation)
     with open_overlay_directory(tmp_path / "shop", "shop") as directory:
         staged = directory.stage(overlay, _NEW.files)
-        prove(overlay, renderer.render(staged.midstream), expected_of(relocation))
+        prove(overlay, renderer.render(staged.midstream), promised_by(relocation))
         assert not (tmp_path / "shop" / "base").exists()
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from airgap_importer.proof import prove
+from airgap_importer.proof import promised_by, prove
 from airgap_importer.rendering import OwnRenderer, Rendering
 from airgap_shared.errors import OverlayRefused, UnrewrittenImage
 from airgap_shared.oci.digest import Digest
-from support.overlays import application, expected_of, relocation_of, write_overlay
+from support.overlays import application, relocation_of, write_overlay
 
 _APP = application(
     "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"
@@ -19,7 +19,7 @@ _APP = application(
     "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
 )
 _RELOCATION = relocation_of(_APP.uses)
-_PRESENT = expected_of(_RELOCATION)
+_PROMISED = promised_by(_RELOCATION)
 _OVERLAY = _APP.overlay(_RELOCATION)
 
 
@@ -33,7 +33,7 @@ def _with(rendering: Rendering, text: str) -> Rendering:
 
 
 def test_what_was_proven_is_told(rendering: Rendering) -> None:
-    proof = prove(_OVERLAY, rendering, _PRESENT)
+    proof = prove(_OVERLAY, rendering, _PROMISED)
     assert (proof.renderer, proof.uses) == ("airgap-import's own renderer", 2)
     assert proof.references == tuple(
         sorted(image.reference for image in _RELOCATION.images.values())
@@ -43,14 +43,15 @@ def test_what_was_proven_is_told(rendering: Rendering) -> None:
 def test_an_application_as_shipped_proves_nothing(rendering: Rendering) -> None:
     shipped = dataclasses.replace(rendering, objects=_APP.objects)
     with pytest.raises(UnrewrittenImage) as failed:
-        prove(_OVERLAY, shipped, _PRESENT)
+        prove(_OVERLAY, shipped, _PROMISED)
     assert "airgap-import's own renderer" in failed.value.what
     assert any("containers[1].image: redis:2" in line for line in failed.value.details)
 
 
 def test_a_digest_that_was_not_verified_is_named(rendering: Rendering) -> None:
     redis = next(image for image in _RELOCATION.images.values() if "redis" in image.repository)
-    present = {**_PRESENT, redis.name: frozenset({Digest.of(b"other")})}
+    digests = {**_PROMISED.digests, redis.name: frozenset({Digest.of(b"other")})}
+    present = dataclasses.replace(_PROMISED, digests=digests)
     with pytest.raises(UnrewrittenImage) as failed:
         prove(_OVERLAY, rendering, present)
     assert len(failed.value.details) == 1
@@ -66,7 +67,7 @@ def test_the_right_image_in_the_wrong_place_is_named(rendering: Rendering) -> No
         "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n",
     )
     with pytest.raises(UnrewrittenImage) as failed:
-        prove(_OVERLAY, swapped, _PRESENT)
+        prove(_OVERLAY, swapped, _PROMISED)
     assert len(failed.value.details) == 2
 
 
@@ -78,7 +79,7 @@ def test_an_image_that_came_from_nowhere_is_named(rendering: Rendering) -> None:
         prove(
             _OVERLAY,
             dataclasses.replace(rendering, objects=rendering.objects + stray.objects),
-            _PRESENT,
+            _PROMISED,
         )
 
 
@@ -91,15 +92,15 @@ def test_a_reference_without_a_digest_is_never_enough(rendering: Rendering, text
         "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n",
     )
     with pytest.raises(UnrewrittenImage):
-        prove(_OVERLAY, changed, _PRESENT)
+        prove(_OVERLAY, changed, _PROMISED)
 
 
 def test_objects_may_not_disappear(rendering: Rendering) -> None:
     with pytest.raises(OverlayRefused) as failed:
-        prove(_OVERLAY, dataclasses.replace(rendering, objects=rendering.objects[:1]), _PRESENT)
+        prove(_OVERLAY, dataclasses.replace(rendering, objects=rendering.objects[:1]), _PROMISED)
     assert failed.value.details == ("app.yaml#ConfigMap/settings",)
 
 
 def test_an_empty_rendering_proves_nothing(rendering: Rendering) -> None:
     with pytest.raises(OverlayRefused):
-        prove(_OVERLAY, dataclasses.replace(rendering, objects=()), _PRESENT)
+        prove(_OVERLAY, dataclasses.replace(rendering, objects=()), _PROMISED)

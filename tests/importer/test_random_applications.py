@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from airgap_importer.imagestransformer import ImageEntry
 from airgap_importer.kustomization import base_text, midstream_text
-from airgap_importer.proof import prove
+from airgap_importer.proof import promised_by, prove
 from airgap_importer.rendering import OwnRenderer, Renderer
 from airgap_importer.rewriting import compose_overlay
 from airgap_shared.errors import OverlayRefused
 from airgap_shared.oci.digest import Digest
-from support.overlays import Application, application, expected_of, relocation_of, write_overlay
+from support.overlays import Application, application, relocation_of, write_overlay
 
 _DIGEST = "@sha256:" + "d" * 64
 # Few and alike, so that they collide: spellings, dots, ports, and the target itself.
@@ -103,7 +103,7 @@ def test_every_image_is_the_target(app: Application) -> None:
     overlay = app.overlay(relocation)
     with TemporaryDirectory() as folder:
         rendering = OwnRenderer().render(write_overlay(Path(folder), overlay))
-    proof = prove(overlay, rendering, expected_of(relocation))
+    proof = prove(overlay, rendering, promised_by(relocation))
     assert proof.uses == len(overlay.rewrites)
 
 
@@ -124,7 +124,7 @@ def test_real_kustomize_agrees(app: Application, renderer: Renderer) -> None:
             # The one thing that old kustomize cannot do, and it says so.
             assert renderer.name == "old-kubectl" and overlay.notes, refused
             return
-    assert prove(overlay, rendering, expected_of(relocation)).uses == len(overlay.rewrites)
+    assert prove(overlay, rendering, promised_by(relocation)).uses == len(overlay.rewrites)
 
 
 @given(_APPLICATIONS)

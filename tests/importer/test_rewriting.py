@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from airgap_importer.proof import prove
+from airgap_importer.proof import promised_by, prove
 from airgap_importer.relocation import RelocatedImage, Relocation
-from airgap_importer.rendering import Renderer
+from airgap_importer.rendering import Renderer, Rendering
 from airgap_importer.rewriting import Means, Overlay
 from airgap_shared.errors import OverlayRefused, UnrewrittenImage
 from airgap_shared.kube.uses import Verdict
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.reference import parse_reference
-from support.overlays import application, expected_of, relocation_of, write_overlay
+from support.overlays import application, relocation_of, write_overlay
 
 _A = "a" * 64
 _B = "b" * 64
@@ -230,8 +230,10 @@ def test_every_renderer_shows_the_target(case: str, renderer: Renderer, tmp_path
     relocation = relocation_of(app.uses)
     overlay = app.overlay(relocation)
     rendering = renderer.render(write_overlay(tmp_path, overlay))
-    proof = prove(overlay, rendering, expected_of(relocation))
-    assert len(overlay.rewrites) == sum(use.verdict is Verdict.IMAGE for use in app.uses)
+    proof = prove(overlay, rendering, promised_by(relocation))
+    assert len(overlay.rewrites) == sum(
+        use.verdict is Verdict.IMAGE and use.object in overlay.objects for use in app.uses
+    )
     assert case == "local config" or proof.uses == len(overlay.rewrites)
 
 
@@ -287,7 +289,7 @@ def test_an_entry_never_meets_what_another_entry_wrote(renderer: Renderer, tmp_p
     overlay = app.overlay(relocation)
     assert _means(overlay)["registry.test:5000/apps/nginx:1"] == {Means.PATCH}
     rendering = renderer.render(write_overlay(tmp_path, overlay))
-    prove(overlay, rendering, expected_of(relocation))
+    prove(overlay, rendering, promised_by(relocation))
 
 
 def test_an_image_that_is_already_in_its_place_stays(renderer: Renderer, tmp_path: Path) -> None:
@@ -299,7 +301,7 @@ def test_an_image_that_is_already_in_its_place_stays(renderer: Renderer, tmp_pat
     relocation = Relocation({text: there})
     overlay = app.overlay(relocation)
     rendering = renderer.render(write_overlay(tmp_path, overlay))
-    assert prove(overlay, rendering, expected_of(relocation)).references == (text,)
+    assert prove(overlay, rendering, promised_by(relocation)).references == (text,)
 
 
 def test_images_are_not_used_where_a_kustomize_would_stop_at_them() -> None:
@@ -341,7 +343,7 @@ def test_objects_hard_to_tell_apart_are_right_or_refused(
         assert "couldn't find target" in refused.what
         assert overlay.notes
     else:
-        prove(overlay, rendering, expected_of(relocation))
+        prove(overlay, rendering, promised_by(relocation))
 
 
 def test_base_holds_the_bytes_as_they_came() -> None:
@@ -368,21 +370,79 @@ def test_values_survive_writing_anew(renderer: Renderer, tmp_path: Path) -> None
     }
 
 
-def test_an_object_without_a_name_is_refused() -> None:
-    text = _pod("nginx:1") + "---\n" + _pod("nginx:1").replace("name: web", "generateName: web-")
-    with pytest.raises(OverlayRefused) as refused:
-        application(text).overlay()
-    assert refused.value.details == ("app.yaml#Pod: has no metadata.name",)
+def test_an_object_that_can_only_be_created_is_written_beside_what_is_applied() -> None:
+    text = (
+        _pod("nginx:1")
+        + "---\n# often\n"
+        + _pod("redis:2").replace("name: web", "generateName: web-")
+    )
+    overlay = application({"a/jobs.yaml": text}).overlay()
+    created = overlay.files["overlays/midstream/create/a-jobs.yaml"].decode()
+    assert "kubectl create -f" in created
+    assert "\n# often\n" in created
+    assert "image: 'registry.test:5000/apps/redis-" in created
+    assert "nginx" not in created
+    assert b"redis" not in overlay.files["base/resources/a/jobs.yaml"]
+    assert [rewrite.means for rewrite in overlay.rewrites] == [Means.IMAGES, Means.CREATE]
+    assert overlay.rewrites[1].file == "overlays/midstream/create/a-jobs.yaml"
 
 
-def test_the_same_object_twice_is_refused() -> None:
+def test_objects_to_create_are_proven_too() -> None:
+    app = application(_pod("redis:2").replace("name: web", "generateName: web-"))
+    overlay = app.overlay()
+    nothing = promised_by(Relocation({}))
+    with pytest.raises(UnrewrittenImage, match="not verified"):
+        prove(overlay, Rendering("test", ()), nothing)
+    assert prove(overlay, Rendering("test", ()), promised_by(relocation_of(app.uses))).uses == 1
+
+
+def test_an_object_without_any_name_is_rewritten_and_reported() -> None:
+    overlay = application(_pod("nginx:1").replace("name: web", "labels: {}")).overlay()
+    assert overlay.notes == (
+        "app.yaml#Pod: has neither name nor generateName; give it one to create it",
+    )
+    assert b"image: 'registry.test" in overlay.files["overlays/midstream/create/app.yaml"]
+    assert "resources: []" in overlay.files["base/kustomization.yaml"].decode()
+
+
+@pytest.mark.parametrize(("other", "word"), [("nginx:1", "the same"), ("nginx:2", "later one")])
+def test_of_an_object_that_is_there_twice_the_later_counts(
+    other: str, word: str, renderer: Renderer, tmp_path: Path
+) -> None:
     files: dict[str, str | bytes] = {
-        "a.yaml": _pod("nginx:1"),
-        "b.yaml": _pod("nginx:1", "web", ", namespace: default"),
+        "a.yaml": _pod("nginx:1", "web", ", namespace: default") + "---\n" + _pod("redis:1", "b"),
+        "b.yaml": _pod(other, "web", ", namespace: default"),
     }
-    with pytest.raises(OverlayRefused) as refused:
-        application(files).overlay()
-    assert refused.value.details == ("b.yaml#Pod/web: is also in a.yaml",)
+    app = application(files)
+    overlay = app.overlay()
+    assert "b.yaml#Pod/web: is also in a.yaml" in overlay.notes[0]
+    assert word in overlay.notes[0]
+    rendering = renderer.render(write_overlay(tmp_path, overlay))
+    proof = prove(overlay, rendering, promised_by(relocation_of(app.uses)))
+    assert len(proof.references) == 2
+    assert any(reference.rpartition("@")[0].endswith(other[-2:]) for reference in proof.references)
+
+
+def test_documents_are_taken_as_they_are_written_where_others_are_left_out() -> None:
+    text = "a: b\n---\n# kept\n" + _pod("nginx:1")
+    base = application(text).overlay().files["base/resources/app.yaml"].decode()
+    assert "a: b" not in base
+    assert base.endswith("---\n# kept\n" + _pod("nginx:1"))
+
+
+@pytest.mark.parametrize("word", ["yes", "On", "n", "'yes'", "nothing", '"on"'])
+def test_what_kubernetes_reads_as_a_boolean_stays_one(
+    word: str, renderer: Renderer, tmp_path: Path
+) -> None:
+    text = _thing(f"spec: {{a: {word}}}") + "---\n# kept\n" + _pod("nginx:1")
+    app = application(text)
+    overlay = app.overlay()
+    rendering = renderer.render(write_overlay(tmp_path, overlay))
+    things = [obj for obj in rendering.objects if obj.identity.kind == "Thing"]
+    assert things[0].value["spec"] == app.objects[0].value["spec"]
+    base = overlay.files["base/resources/app.yaml"]
+    assert (base == text.encode()) == (word in ("'yes'", "nothing", '"on"'))
+    assert b"# kept" in base
 
 
 def test_an_image_outside_the_bundle_is_named() -> None:

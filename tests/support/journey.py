@@ -162,7 +162,9 @@ class Journey:
         return done.stdout
 
     def _push_stand_in(self, named: Reference) -> str:
-        image = make_image([f"stand-in for {named.canonical}".encode()])
+        # One digest under two names is one image.
+        seed = named.digest or named.canonical
+        image = make_image([f"stand-in for {seed}".encode()])
         return push_image(self.source, location_of(named), named.effective_tag, image)
 
 

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from airgap_importer.proof import Present
 from airgap_importer.relocation import RelocatedImage, Relocation
 from airgap_importer.rewriting import Overlay, compose_overlay
 from airgap_shared.kube.documents import load_objects
 from airgap_shared.kube.imagefields import find_images
+from airgap_shared.kube.imagetokens import read_reference
 from airgap_shared.kube.objects import KubeObject, ManifestFile
 from airgap_shared.kube.uses import ImageUse, Verdict
 from airgap_shared.oci.digest import Digest
-from airgap_shared.oci.reference import parse_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,8 @@ def relocation_of(
     for use in uses:
         if use.verdict is not Verdict.IMAGE:
             continue
-        source = parse_reference(use.text)
+        source = read_reference(use.text)
+        assert source is not None, use
         other = hashlib.sha256(source.name.encode()).hexdigest()[:4]
         images[source.canonical] = RelocatedImage(
             source,
@@ -73,11 +73,3 @@ def write_overlay(directory: Path, overlay: Overlay) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     return directory / "overlays" / "midstream"
-
-
-def expected_of(relocation: Relocation) -> Present:
-    """What a relocation promises to be in the target: the digests by repository name."""
-    present: dict[str, set[Digest]] = {}
-    for image in relocation.images.values():
-        present.setdefault(image.name, set()).add(image.digest)
-    return present

@@ -15,6 +15,7 @@ LAYOUT = "oci-layout"
 INDEX = "index.json"
 APPLICATION = "application/upstream/"
 INVENTORY = "application/inventory.json"
+RULES = "application/rules.yaml"
 LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
 
 #: Annotations of index.json's descriptors (image-spec, annotations.md; containerd).

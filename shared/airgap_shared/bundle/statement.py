@@ -30,6 +30,7 @@ class Role(enum.StrEnum):
     LAYOUT = "layout"
     INDEX = "index"
     INVENTORY = "inventory"
+    RULES = "rules"
     APPLICATION = "application"
     MANIFEST = "manifest"
     BLOB = "blob"
@@ -256,6 +257,8 @@ def _path_fits(member: Member) -> bool:
             return member.path == names.INDEX and member.digest.algorithm == "sha256"
         case Role.INVENTORY:
             return member.path == names.INVENTORY
+        case Role.RULES:
+            return member.path == names.RULES
         case Role.APPLICATION:
             inside = member.path.removeprefix(names.APPLICATION)
             return inside != member.path and names.is_safe_path(inside)

@@ -1,32 +1,42 @@
 """Where image references stand in an object: the one traversal.
 
 ``create`` finds images with it and ``apply`` rewrites what it found, so the two cannot disagree.
-The rules themselves are data in :mod:`airgap_shared.kube.imagerules`.
+The rules themselves are data in :mod:`airgap_shared.kube.imagerules`; those of the user come as a
+:class:`~airgap_shared.kube.ruleset.RuleSet`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from airgap_shared.errors import AirgapError, LimitExceeded
+from airgap_shared.errors import LimitExceeded
 from airgap_shared.kube.embedded import read_base64, read_embedded
 from airgap_shared.kube.imagenames import GENERIC_KEYS, is_entry_of_images, names_image
-from airgap_shared.kube.imageplaces import note_for_key, note_for_text
-from airgap_shared.kube.imagerules import FIELD_RULES, NAMED, SPLIT, FieldRule, Rule
-from airgap_shared.kube.imagetokens import (
-    PLACEHOLDER_REASON,
-    Finding,
-    find_full_references,
-    find_references,
-    is_placeholder,
+from airgap_shared.kube.imageplaces import (
+    SCHEMA_NOTE,
+    judge_field,
+    judge_finding,
+    judge_text,
+    note_for_key,
 )
+from airgap_shared.kube.imagerules import FIELD_RULES, NAMED, SPLIT, FieldRule, Rule
+from airgap_shared.kube.imagetext import find_references
+from airgap_shared.kube.imagetokens import Finding, find_full_references
 from airgap_shared.kube.objects import KubeObject
-from airgap_shared.kube.splitreferences import compose_reference
-from airgap_shared.kube.uses import Embedded, Encoded, FieldPath, ImageUse, Span, Step, Verdict
+from airgap_shared.kube.placeholders import Placeholders
+from airgap_shared.kube.ruleset import DEFAULT_RULES, RuleSet
+from airgap_shared.kube.scalartokens import TokenTree
+from airgap_shared.kube.searchplace import Block, Parts, Place
+from airgap_shared.kube.splitreferences import (
+    Part,
+    SplitReference,
+    compose_families,
+    compose_reference,
+)
+from airgap_shared.kube.uses import Encoded, ImageUse, Piece, Span, Step, Verdict
 from airgap_shared.kube.yamlscalars import scalar_text
-from airgap_shared.oci.reference import parse_reference
 
 # Aliases and texts inside texts can make one object hold far more text than its file.
 SCAN_LIMIT = 64 * 1024 * 1024
@@ -36,75 +46,46 @@ _DEPTH_LIMIT = 64
 _LONGEST_FLAG = 100
 _LAST_KEYS = frozenset(rule.suffix[-1] for rule in FIELD_RULES)
 _CRD: Final = "CustomResourceDefinition"
-_Parts = tuple[str | int, ...]
+# OpenShift's way to point at an image: {kind: DockerImage, name: …}.
+_IMAGE_KINDS: Final = frozenset({"DockerImage"})
 
 
-def find_images(obj: KubeObject) -> Iterator[ImageUse]:
+def find_images(obj: KubeObject, rules: RuleSet = DEFAULT_RULES) -> Iterator[ImageUse]:
     """Every image-like text of an object, in document order, each with its verdict.
 
     Raises:
         LimitExceeded: the object holds more text than anybody would write.
 
     """
-    search = _Search(obj)
-    if obj.identity.kind == _CRD:
-        search.schema(_Place(), obj.value)
-    else:
-        search.visit(_Place(), obj.value)
-    return iter(search.uses)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the search stands: the path, what leads into a text, and what surrounds it.
-
-    ``note`` says why nothing here can be an image that the application pulls; ``name`` is what a
-    value is called; ``above`` holds the mappings around it, outermost first. Within an embedded
-    text, ``outer`` is the path to the text and ``parts`` begins at its ``document``.
-    """
-
-    parts: _Parts = ()
-    outer: FieldPath | None = None
-    inside: tuple[Step, ...] = ()
-    document: int | None = None
-    name: str = ""
-    note: str = ""
-    depth: int = 0
-    above: tuple[Mapping[str, object], ...] = ()
-
-    @property
-    def path(self) -> FieldPath:
-        """The path from the object's root to a value."""
-        return self.outer or FieldPath(self.parts)
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """What leads from that value to this place."""
-        if self.document is None:
-            return self.inside
-        return (*self.inside, Embedded(self.document, FieldPath(self.parts)))
-
-    def entered(self, *steps: Step, document: int | None = None) -> _Place:
-        """The place behind further steps: a decoding, or a document of an embedded text."""
-        return replace(
-            self,
-            outer=self.path,
-            parts=(),
-            inside=(*self.steps, *steps),
-            document=document,
-        )
+    search = _Search(obj, rules)
+    search.document(Place(), obj.value)
+    return iter(rules.decide(search.uses()))
 
 
 class _Search:
     """One search through one object."""
 
-    def __init__(self, obj: KubeObject) -> None:
+    def __init__(self, obj: KubeObject, rules: RuleSet) -> None:
         self._object = obj
+        self._rules = rules.of(obj)
         self._scanned = 0
-        self.uses: list[ImageUse] = []
+        self._uses: list[ImageUse] = []
+        self._placeholders = Placeholders()
+        self._pieces: set[tuple[Parts, tuple[Step, ...], int | None]] = set()
 
-    def visit(self, place: _Place, value: object) -> None:
-        """Search a value and everything below it."""
+    def uses(self) -> list[ImageUse]:
+        """What was found, templates that the object itself fills in told apart."""
+        self._add_splits()
+        return self._placeholders.settled(self._uses)
+
+    def document(self, place: Place, value: object) -> None:
+        """Search a whole document."""
+        if isinstance(value, Mapping) and value.get("kind") == _CRD:
+            self._schema(place, value)
+        else:
+            self._visit(place, value)
+
+    def _visit(self, place: Place, value: object) -> None:
         if isinstance(value, Mapping):
             self._visit_mapping(place, value)
         elif isinstance(value, list):
@@ -112,7 +93,7 @@ class _Search:
         else:
             self._visit_scalar(place, value)
 
-    def schema(self, place: _Place, value: object) -> None:
+    def _schema(self, place: Place, value: object) -> None:
         """Search a CRD: a schema describes images, only its defaults are values."""
         children: Iterator[tuple[str | int, object]] = (
             iter(value.items())
@@ -121,73 +102,106 @@ class _Search:
         )
         below = place.parts[-1] if place.parts else ""
         for key, child in children:
-            inner = _Place((*place.parts, key), name=key if isinstance(key, str) else place.name)
+            inner = place.below(key)
             if key == "default" and below != "properties":
-                self.visit(replace(inner, name=str(below)), child)
+                self._visit(replace(inner, name=str(below), schema=True), child)
             elif isinstance(child, str):
-                self._visit_scalar(replace(inner, note="part of a schema"), child)
+                self._visit_scalar(replace(inner, note=SCHEMA_NOTE), child)
             else:
-                self.schema(inner, child)
+                self._schema(inner, child)
 
-    def _visit_mapping(self, place: _Place, mapping: Mapping[str, object]) -> None:
-        split = None if place.note else compose_reference(mapping, place.name, place.above)
-        if split is not None:
-            self._report(place, split.text, SPLIT, Verdict.UNDECIDED, SPLIT.why)
-        pieces = split.keys if split is not None else frozenset[str]()
-        above = (*place.above, mapping)
+    def _visit_mapping(self, place: Place, mapping: Mapping[str, object]) -> None:
+        above = (*place.above, Block(mapping, place))
+        if not place.note:
+            self._visit_pieces(place, mapping, above)
         pair_name = _pair_name(mapping)
         for key, child in mapping.items():
-            if key in pieces and not isinstance(child, Mapping | list):
-                continue
-            name = pair_name if pair_name and key in ("value", "default") else key
+            is_pair = bool(pair_name) and key in ("value", "default")
+            name = pair_name if is_pair else key
             if not pair_name and (key in GENERIC_KEYS or is_entry_of_images(place.name, key)):
                 name = place.name or key
-            note = place.note or note_for_key(key, place.parts)
+            if key == "name" and mapping.get("kind") in _IMAGE_KINDS:
+                name = "image"
             self._count(key)
             inner = replace(
                 place,
                 parts=(*place.parts, key),
                 name=name,
-                note=note,
+                variable=is_pair,
+                note=place.note or note_for_key(key, place.parts),
                 depth=place.depth + 1,
                 above=above,
             )
-            self.visit(inner, child)
+            self._visit(inner, child)
 
-    def _visit_list(self, place: _Place, items: list[object]) -> None:
+    def _visit_pieces(
+        self, place: Place, mapping: Mapping[str, object], above: tuple[Block, ...]
+    ) -> None:
+        """Report the references that the fields of a mapping make together."""
+        around = tuple(block.mapping for block in place.above)
+        split = compose_reference(mapping, place.name, around)
+        if split is not None:
+            self._report_split(place, split, above)
+            return
+        fields = {key: text for key, child in mapping.items() if (text := scalar_text(child))}
+        for family in compose_families(fields):
+            self._report_split(place, family, above)
+
+    def _visit_list(self, place: Place, items: list[object]) -> None:
+        if not place.note:
+            self._visit_variables(place, items)
         before = ""
         for position, child in enumerate(items):
             is_flag = before.startswith("-") and "=" not in before
-            name = before.lstrip("-") if is_flag else place.name
-            inner = replace(place, parts=(*place.parts, position), depth=place.depth + 1, name=name)
-            self.visit(inner, child)
+            inner = replace(
+                place,
+                parts=(*place.parts, position),
+                depth=place.depth + 1,
+                name=before.lstrip("-") if is_flag else place.name,
+                variable=is_flag,
+            )
+            self._visit(inner, child)
             before = child if isinstance(child, str) and len(child) < _LONGEST_FLAG else ""
 
-    def _visit_scalar(self, place: _Place, value: object) -> None:
+    def _visit_variables(self, place: Place, items: list[object]) -> None:
+        """Report the references that variables make together: ``X_IMAGE`` and ``X_TAG``."""
+        positions: dict[str, int] = {}
+        fields: dict[str, str] = {}
+        for position, item in enumerate(items):
+            name = _pair_name(item) if isinstance(item, Mapping) else ""
+            text = scalar_text(item.get("value")) if name and isinstance(item, Mapping) else None
+            if text and name not in fields:
+                positions[name], fields[name] = position, text
+        for split in compose_families(fields):
+            parts = tuple(
+                replace(part, keys=(positions[str(part.keys[0])], "value")) for part in split.parts
+            )
+            self._report_split(place, replace(split, parts=parts), (Block({}, place),))
+
+    def _visit_scalar(self, place: Place, value: object) -> None:
+        if self._pieces and (place.parts, place.inside, place.document) in self._pieces:
+            return
         rule = self._field_rule(place)
         if rule is not None:
-            self._judge_field(place, value, rule)
+            text = scalar_text(value) or ""
+            self._report(place, text, rule, judge_field(value, text, rule))
         elif isinstance(value, str):
             self._count(value)
             self._visit_text(place, value)
         elif value is not None and names_image(place.name) and not isinstance(value, bool):
-            reason = "a number where an image may be meant"
-            self._report(place, scalar_text(value) or "", NAMED, Verdict.UNDECIDED, reason)
+            verdict = Verdict.UNDECIDED, "a number where an image may be meant"
+            self._report(place, scalar_text(value) or "", NAMED, verdict)
 
-    def _field_rule(self, place: _Place) -> FieldRule | None:
-        parts = place.parts
-        if not parts or parts[-1] not in _LAST_KEYS or place.note:
+    def _field_rule(self, place: Place) -> Rule | None:
+        if place.note or not place.parts:
             return None
-        return next((rule for rule in FIELD_RULES if rule.matches(parts)), None)
+        if self._rules.fields and place.outer is None:
+            own = self._rules.field_at(place.parts)
+            if own is not None:
+                return own
+        return _built_in_rule(place.parts)
 
-    def _judge_field(self, place: _Place, value: object, rule: FieldRule) -> None:
-        text = scalar_text(value) or ""
-        verdict, reason = _verdict(value, text, rule)
-        if verdict is Verdict.IMAGE and (place.steps or self._object.identity.kind == _CRD):
-            verdict, reason = Verdict.UNDECIDED, f"{rule.why}, but it stands inside a text"
-        self._report(place, text, rule, verdict, reason)
-
-    def _visit_text(self, place: _Place, text: str) -> None:
+    def _visit_text(self, place: Place, text: str) -> None:
         if place.note:
             for finding in find_full_references(text):
                 self._report_finding(place, text, finding)
@@ -195,10 +209,11 @@ class _Search:
         place, text = self._decoded(place, text)
         if self._visit_embedded(place, text):
             return
-        for finding in find_references(text, place.name):
+        findings = find_references(text, place.name, variable=place.variable)
+        for finding in self._rules.with_declared(text, findings):
             self._report_finding(place, text, finding)
 
-    def _decoded(self, place: _Place, text: str) -> tuple[_Place, str]:
+    def _decoded(self, place: Place, text: str) -> tuple[Place, str]:
         """The text behind base64 where an object keeps such: in the data of a Secret."""
         is_data = place.parts[:1] == ("data",) and place.outer is None
         decoded = read_base64(text) if is_data and self._object.identity.kind == "Secret" else None
@@ -207,35 +222,55 @@ class _Search:
         self._count(decoded)
         return place.entered(Encoded()), decoded
 
-    def _visit_embedded(self, place: _Place, text: str) -> bool:
+    def _visit_embedded(self, place: Place, text: str) -> bool:
         """Search the documents that a text holds; False when it holds none."""
         if len(place.steps) >= _EMBEDDED_LIMIT or place.depth > _DEPTH_LIMIT:
             return False
         documents = read_embedded(text)
+        tokens = TokenTree(text)
         for index, document in enumerate(documents):
-            self.visit(place.entered(document=index), document)
+            self.document(place.entered(document=index, tokens=tokens), document)
         return bool(documents)
 
-    def _report_finding(self, place: _Place, text: str, finding: Finding) -> None:
-        verdict, reason = Verdict.UNDECIDED, finding.reason
-        note = place.note or note_for_text(finding.text)
-        if note:
-            verdict, reason = Verdict.IGNORED, note
+    def _report_finding(self, place: Place, text: str, finding: Finding) -> None:
         span = () if finding.text == text else (Span(finding.start, finding.end),)
-        self._report(place, finding.text, finding.rule, verdict, reason, span)
+        self._report(place, finding.text, finding.rule, judge_finding(finding, place), span)
+
+    def _report_split(
+        self, place: Place, split: SplitReference, above: tuple[Block, ...], rule: Rule = SPLIT
+    ) -> None:
+        pieces = tuple(_piece(part, above[-1 - part.level].place) for part in split.parts)
+        for part in split.parts:
+            if part.level == 0:
+                self._pieces.add(((*place.parts, *part.keys), place.inside, place.document))
+        verdict = judge_text(split.text, rule.why)
+        if split.doubt:
+            verdict = Verdict.UNDECIDED, split.doubt
+        if verdict[0] is Verdict.IMAGE:
+            self._placeholders.supply(*(str(part.keys[-1]) for part in split.parts))
+        use = ImageUse(
+            split.text, self._object, place.path, rule.name, *verdict, place.steps, pieces
+        )
+        self._uses.append(use)
+
+    def _add_splits(self) -> None:
+        """Report what the user's rules say about fields that belong together."""
+        root = Place()
+        for rule, split in self._rules.splits_of(self._object.value):
+            self._report_split(root, split, (Block(self._object.value, root),), rule)
 
     def _report(
         self,
-        place: _Place,
+        place: Place,
         text: str,
         rule: Rule,
-        verdict: Verdict,
-        reason: str,
+        verdict: tuple[Verdict, str],
         span: tuple[Span, ...] = (),
     ) -> None:
-        steps = (*place.steps, *span)
-        self.uses.append(
-            ImageUse(text, self._object, place.path, rule.name, verdict, reason, steps)
+        if verdict[0] is Verdict.IMAGE:
+            self._placeholders.supply(place.name)
+        self._uses.append(
+            ImageUse(text, self._object, place.path, rule.name, *verdict, (*place.steps, *span))
         )
 
     def _count(self, text: str) -> None:
@@ -248,25 +283,20 @@ class _Search:
             )
 
 
+def _built_in_rule(parts: Parts) -> FieldRule | None:
+    if parts[-1] not in _LAST_KEYS:
+        return None
+    return next((rule for rule in FIELD_RULES if rule.matches(parts)), None)
+
+
+def _piece(part: Part, place: Place) -> Piece:
+    field = place.below(*part.keys)
+    span = (Span(part.skipped, part.skipped + len(part.text)),) if part.skipped else ()
+    return Piece(part.role, field.path, (*field.steps, *span), part.text)
+
+
 def _pair_name(mapping: Mapping[str, object]) -> str:
     """What ``{name: X, value: Y}`` calls Y: a variable, a parameter."""
     if "value" not in mapping and "default" not in mapping:
         return ""
     return scalar_text(mapping.get("name")) or ""
-
-
-def _verdict(value: object, text: str, rule: FieldRule) -> tuple[Verdict, str]:
-    if not text:
-        return Verdict.IGNORED, "the field is empty"
-    if not isinstance(value, str):
-        return Verdict.UNDECIDED, "the field holds no text"
-    if text == "auto":
-        return Verdict.UNDECIDED, "a placeholder that something in the cluster replaces"
-    if is_placeholder(text):
-        return Verdict.UNDECIDED, PLACEHOLDER_REASON
-    try:
-        parse_reference(text)
-    except AirgapError as problem:
-        return Verdict.UNDECIDED, problem.what
-    note = note_for_text(text)
-    return (Verdict.UNDECIDED, note) if note else (Verdict.IMAGE, rule.why)

@@ -86,7 +86,7 @@ def read_documents(text: str, where: str) -> tuple[TextDocument, ...]:
     values = read_json_documents(text, depth=DEPTH_LIMIT, nodes=NODE_LIMIT)
     if values is not None:
         return tuple(TextDocument(index, line, value) for index, (line, value) in enumerate(values))
-    return tuple(_Builder(where).documents(text))
+    return tuple(TreeBuilder(where).documents(text))
 
 
 class _Mark(Protocol):
@@ -117,7 +117,7 @@ class _Frame:
         self.sequence: list[object] = []
 
 
-class _Builder:
+class TreeBuilder:
     """Builds the documents of one text from its events."""
 
     def __init__(self, where: str) -> None:
@@ -210,7 +210,7 @@ class _Builder:
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         self._count(1, event)
-        value = self._typed(event)
+        value = self._value(event)
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, 1, 0)
         if self._starts_merge(event):
@@ -227,6 +227,10 @@ class _Builder:
             return False
         frame = self._stack[-1]
         return frame.mapping is not None and frame.key is _NO_KEY
+
+    def _value(self, event: yaml.ScalarEvent) -> object:
+        """What stands for a scalar in the tree."""
+        return self._typed(event)
 
     def _typed(self, event: yaml.ScalarEvent) -> Scalar:
         tag = event.tag

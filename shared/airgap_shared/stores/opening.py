@@ -27,7 +27,8 @@ class VerifiedBundle:
     """A bundle whose signature, metadata and structure were verified; blobs verify as they pass.
 
     ``files`` are the application's own files as they were given, ``inventory`` the JSON document
-    of its images and their uses. Made by :func:`open_bundle` only.
+    of its images and their uses, ``rules`` the rules file by which they were found, empty when
+    there was none. Made by :func:`open_bundle` only.
     """
 
     statement: Statement
@@ -35,6 +36,7 @@ class VerifiedBundle:
     graph: ImageGraph
     files: tuple[ManifestFile, ...]
     inventory: bytes
+    rules: bytes
     medium: Medium
 
     def blobs(self) -> Sequence[tuple[int, Member]]:
@@ -78,6 +80,7 @@ def open_bundle(medium: Medium, policy: TrustPolicy) -> VerifiedBundle:
             for position, member in _with_role(statement, Role.APPLICATION)
         ),
         b"".join(content[position] for position, _ in _with_role(statement, Role.INVENTORY)),
+        b"".join(content[position] for position, _ in _with_role(statement, Role.RULES)),
         medium,
     )
 

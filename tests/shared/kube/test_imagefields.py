@@ -13,7 +13,8 @@ from airgap_shared.kube.documents import load_objects
 from airgap_shared.kube.imagefields import find_images
 from airgap_shared.kube.imagerules import RULES, Confidence
 from airgap_shared.kube.objects import ManifestFile
-from airgap_shared.kube.uses import ImageUse, Verdict
+from airgap_shared.kube.splitreferences import compose_pieces
+from airgap_shared.kube.uses import Embedded, ImageUse, PieceRole, Span, Verdict
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -92,12 +93,13 @@ def test_a_place_is_file_object_and_path() -> None:
         ("$IMAGE", Verdict.UNDECIDED, "template"),
         ("quay.io/a/b:$(tag)", Verdict.UNDECIDED, "template"),
         ("<your image>", Verdict.UNDECIDED, "template"),
-        ("ko://knative.dev/serving/cmd/queue", Verdict.UNDECIDED, "template"),
+        ("ko://knative.dev/serving/cmd/queue", Verdict.UNDECIDED, "ko builds"),
+        ("*:latest", Verdict.IGNORED, "pattern"),
         ("Not A Reference", Verdict.UNDECIDED, "not an image reference"),
         ("quay.io/Upper/case:1", Verdict.UNDECIDED, "not an image reference"),
         ("a" * 300, Verdict.UNDECIDED, "not an image reference"),
-        ("reg.ns.svc:5000/a/b:1", Verdict.UNDECIDED, "inside the cluster"),
-        ("reg.ns.svc.cluster.local/a/b:1", Verdict.UNDECIDED, "inside the cluster"),
+        ("reg.ns.svc:5000/a/b:1", Verdict.IGNORED, "inside the cluster"),
+        ("reg.ns.svc.cluster.local/a/b:1", Verdict.IGNORED, "inside the cluster"),
         (1.10, Verdict.UNDECIDED, "no text"),
         (True, Verdict.UNDECIDED, "no text"),
         ("", Verdict.IGNORED, "empty"),
@@ -141,12 +143,26 @@ def test_the_text_of_a_number_is_reported_as_written() -> None:
         ),
         (
             {"spec": {"url": "docker://registry:5000/kubevirt/x:devel"}},
-            ["docker://registry:5000/kubevirt/x:devel"],
+            ["registry:5000/kubevirt/x:devel"],
         ),
         (
-            {"spec": {"url": "oci://quay.io/jetstack/charts/cert-manager"}},
-            ["oci://quay.io/jetstack/charts/cert-manager"],
+            {"spec": {"url": "oci://quay.io/a/charts/b", "ref": {"tag": "v1"}}},
+            ["quay.io/a/charts/b:v1"],
         ),
+        ({"spec": {"srcImage": "docker://quay.io/a/b:v1"}}, ["quay.io/a/b:v1"]),
+        ({"spec": {"storageUri": "oci+fetch://ghcr.io/a/model:v1"}}, ["ghcr.io/a/model:v1"]),
+        # Families of flat fields and of variables.
+        (
+            {"env": [{"name": "A_IMAGE", "value": "a/b"}, {"name": "A_IMAGE_TAG", "value": "1"}]},
+            ["a/b:1"],
+        ),
+        (
+            {"env": [{"name": "A_REPO", "value": "q.io/a/b"}, {"name": "A_TAG", "value": "1"}]},
+            ["q.io/a/b:1"],
+        ),
+        ({"spec": {"proxyImage": "a/b", "proxyTag": "v2", "x": "y"}}, ["a/b:v2"]),
+        ({"spec": {"registry": "q.io", "image": "a/b:1"}}, ["q.io/a/b:1"]),
+        ({"spec": {"from": {"kind": "DockerImage", "name": "centos/python"}}}, ["centos/python"]),
         # Variables and parameters by their name.
         (
             {"env": [{"name": "HELPER_IMAGE", "value": "openebs/linux-utils:ci"}]},
@@ -203,7 +219,6 @@ def test_the_text_of_a_number_is_reported_as_written() -> None:
             ["nvcr.io/nvidia/driver:5.9"],
         ),
         ({"spec": {"baseImage": "quay.io/a/etcd", "version": "v3"}}, ["quay.io/a/etcd:v3"]),
-        ({"spec": {"tool": {"repository": "quay.io/a", "image": "b"}}}, ["quay.io/a/b"]),
         ({"spec": {"redis": {"repository": "a/redis", "tag": "7"}}}, ["a/redis:7"]),
         ({"spec": {"image": {"name": "quay.io/a/b", "tag": "1"}}}, ["quay.io/a/b:1"]),
         ({"items2": [{"image": "debian", "tag": "9.1"}]}, ["debian:9.1"]),
@@ -222,12 +237,176 @@ def test_the_text_of_a_number_is_reported_as_written() -> None:
         ),
     ],
 )
+def test_images_are_found_wherever_they_stand(body: dict[str, object], expected: list[str]) -> None:
+    found = uses_in("Thing", body)
+    assert texts(found, Verdict.IMAGE) == expected
+    assert texts(found, Verdict.UNDECIDED) == []
+    assert all(use.rule and use.reason for use in found)
+
+
+def docs(text: str) -> dict[str, object]:
+    return {"data": {"config.yaml": text}}
+
+
+# Shapes of real projects, in names of nobody.
+SHAPES: list[tuple[str, dict[str, object], list[str]]] = [
+    (
+        "the variables of an operator, all pinned",
+        {"env": [{"name": f"RELATED_IMAGE_{n}", "value": f"q.io/a/{n}@{DIGEST}"} for n in "bc"]},
+        [f"q.io/a/b@{DIGEST}", f"q.io/a/c@{DIGEST}"],
+    ),
+    (
+        "a ClusterServiceVersion",
+        {
+            "metadata": {
+                "annotations": {
+                    "containerImage": "percona/op:1",
+                    "alm-examples": '[{"kind": "A", "spec": {"db": {"image": "q.io/a/db:8"}}}]',
+                }
+            },
+            "spec": {"relatedImages": [{"name": "x", "image": "q.io/a/x:1"}]},
+        },
+        ["percona/op:1", "q.io/a/db:8", "q.io/a/x:1"],
+    ),
+    (
+        "a template of a job, of a kind of its own, as text",
+        docs(
+            "kind: TrainJob\nspec:\n  replicas:\n    master:\n      template:\n        spec:\n"
+            "          containers:\n          - name: t\n            image: trainer\n"
+        ),
+        ["trainer"],
+    ),
+    (
+        "versions of one service, in a configuration",
+        docs(
+            "bus:\n  versions:\n  - version: 2.8.1\n    busImage: bus:2.8.1\n"
+            "    reloaderImage: team/reloader:0.7\n"
+        ),
+        ["bus:2.8.1", "team/reloader:0.7"],
+    ),
+    (
+        "JSON in a ConfigMap",
+        {"data": {"agent": '{"image" : "team/agent:v1", "memoryRequest": "100Mi"}'}},
+        ["team/agent:v1"],
+    ),
+    ("a database", {"spec": {"imageName": "ghcr.io/a/pg:17"}}, ["ghcr.io/a/pg:17"]),
+    (
+        "a catalog of images",
+        {"spec": {"images": [{"major": 16, "image": "ghcr.io/a/pg:16"}]}},
+        ["ghcr.io/a/pg:16"],
+    ),
+    (
+        "values of a Helm release",
+        {"spec": {"values": {"redis": {"repository": "public.ecr.aws/redis", "tag": "8"}}}},
+        ["public.ecr.aws/redis:8"],
+    ),
+    (
+        "a list that a program offers",
+        docs("image:\n  value: ghcr.io/a/one:1\n  options:\n  - ghcr.io/a/two:1\n"),
+        ["ghcr.io/a/one:1", "ghcr.io/a/two:1"],
+    ),
+    (
+        "flags and their values",
+        {"args": ["-nop-image", f"g.io/nop@{DIGEST}", "-shell-image-win", f"m.com/ps:n@{DIGEST}"]},
+        [f"g.io/nop@{DIGEST}", f"m.com/ps:n@{DIGEST}"],
+    ),
+    (
+        "a disk of a virtual machine",
+        {"spec": {"volumes": [{"containerDisk": {"image": "registry:5000/a/disk:devel"}}]}},
+        ["registry:5000/a/disk:devel"],
+    ),
+    (
+        "items of a loop",
+        {"withItems": [{"image": "debian", "tag": "9.1"}, {"image": "alpine", "tag": "3.6"}]},
+        ["debian:9.1", "alpine:3.6"],
+    ),
+    (
+        "an image and its version in annotations",
+        {
+            "metadata": {
+                "annotations": {"x.io/debug-image": "cr.io/a/d", "x.io/debug-image-version": "v1"}
+            }
+        },
+        ["cr.io/a/d:v1"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), [s[1:] for s in SHAPES], ids=[s[0] for s in SHAPES])
+def test_shapes_of_real_projects(body: dict[str, object], expected: list[str]) -> None:
+    found = uses_in("Thing", body)
+    assert texts(found, Verdict.IMAGE) == expected
+    assert texts(found, Verdict.UNDECIDED) == []
+
+
+def test_a_template_is_settled_where_the_object_fills_it_in() -> None:
+    params: list[object] = [{"name": "BUILDER", "default": "q.io/a/b:1"}]
+    body: dict[str, object] = {"params": params, "steps": [{"image": "$(params.BUILDER)"}]}
+    found = uses_in("Thing", body)
+    assert texts(found, Verdict.IMAGE) == ["q.io/a/b:1"]
+    assert texts(found, Verdict.IGNORED) == ["$(params.BUILDER)"]
+    assert texts(uses_in("Thing", {"steps": body["steps"]}), Verdict.UNDECIDED) == [
+        "$(params.BUILDER)"
+    ]
+
+
+def test_pieces_say_where_each_part_stands() -> None:
+    body = docs("global:\n  hub: r.io/rel\n  tag: '1.1'\n  proxy: {image: proxyv2}\n")
+    (use,) = uses_in("ConfigMap", body, "v1")
+    text = str(body["data"]["config.yaml"])  # type: ignore[index]
+    assert compose_pieces(use.pieces) == use.text == "r.io/rel/proxyv2:1.1"
+    tokens = []
+    for piece in use.pieces:
+        (step,) = piece.inside
+        assert isinstance(step, Embedded)
+        assert step.token is not None
+        tokens.append((piece.role, str(step.path), text[step.token.start : step.token.end]))
+    assert tokens == [
+        (PieceRole.REGISTRY, "global.hub", "r.io/rel"),
+        (PieceRole.NAME, "global.proxy.image", "proxyv2"),
+        (PieceRole.TAG, "global.tag", "'1.1'"),
+    ]
+
+
+def test_a_piece_begins_behind_the_scheme_of_a_url() -> None:
+    (use,) = uses_in("Thing", {"spec": {"url": "oci://q.io/a/b", "ref": {"tag": "1"}}})
+    assert [(piece.text, piece.inside) for piece in use.pieces] == [
+        ("q.io/a/b", (Span(6, 14),)),
+        ("1", ()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected", "reason"),
+    [
+        ({"spec": {"tool": {"repository": "quay.io/a", "image": "b"}}}, "quay.io/a/b", "its tag"),
+        ({"spec": {"url": "oci://quay.io/a/charts/b"}}, "quay.io/a/charts/b", "version"),
+        ({"spec": {"repository": "quay.io/a/b"}}, "quay.io/a/b", "its tag"),
+        ({"spec": {"image": "pilot", "hub": "", "tag": ""}}, "pilot", "fields beside"),
+        ({"spec": {"image": "pilot", "hub": "", "tag": "1"}}, "pilot:1", "field beside"),
+        ({"spec": {"image": "db", "version": "1"}}, "db:1", "something else"),
+        ({"spec": {"osImage": "ubuntu"}}, "ubuntu", "something else"),
+        ({"data": {"values": "pilot:\n  image: pilot\n"}}, "pilot", "in a text"),
+        ({"data": {"x": "zarf.dev/agent:ignore"}}, "zarf.dev/agent:ignore", "label"),
+        ({"data": {"x": "quay.io/a/b:${TAG}"}}, "quay.io/a/b:${TAG}", "template"),
+        ({"data": {"q-image": "ko://x.dev/cmd/queue"}}, "ko://x.dev/cmd/queue", "ko builds"),
+        ({"spec": {"image": "$(params.image)"}}, "$(params.image)", "template"),
+        (
+            {"spec": {"image": {"repository": "quay.io/a/b", "tag": "{{ .v }}"}}},
+            "quay.io/a/b:{{ .v }}",
+            "template",
+        ),
+        ({"data": {"c.py": 'spawner.image = "image"\n'}}, "image", "something else"),
+        ({"spec": {"image": 1.5}}, "1.5", "number"),
+    ],
+)
 def test_image_like_text_is_put_before_a_person(
-    body: dict[str, object], expected: list[str]
+    body: dict[str, object], expected: str, reason: str
 ) -> None:
     found = uses_in("Thing", body)
-    assert texts(found, Verdict.UNDECIDED) == expected
-    assert all(use.rule and use.reason for use in found)
+    assert texts(found, Verdict.UNDECIDED) == [expected]
+    assert texts(found, Verdict.IMAGE) == []
+    assert reason in found[0].reason
 
 
 def test_base64_is_read_in_the_data_of_secrets_only() -> None:
@@ -246,7 +425,7 @@ def test_places_inside_texts_are_named() -> None:
     assert use.place == (
         "app.yaml#ConfigMap/x#data.config|yaml[0].manifest|yaml[0].spec.containers[0].image"
     )
-    assert (use.rule, use.verdict) == ("container", Verdict.UNDECIDED)
+    assert (use.rule, use.verdict) == ("container", Verdict.IMAGE)
 
 
 # Taken for images by simpler readers; the design page lists how often.
@@ -254,7 +433,6 @@ TRAPS: list[dict[str, object]] = [
     {"tolerations": [{"key": "node-role.kubernetes.io/master"}]},
     {"resources": {"limits": {"nvidia.com/gpu": 1}}},
     {"env": [{"name": "A", "value": "app.kubernetes.io/name"}]},
-    {"env": [{"name": "A", "value": "kubernetes.io/os:linux"}]},
     {"env": [{"name": "REDIS_ADDR", "value": "redis-cart:6379"}]},
     {"args": ["--address=istiod.istio-system.svc:15012", "--x=frontend:80", "0.0.0.0:9090"]},
     {"roleRef": {"name": "system:auth-delegator"}, "subjects": [{"name": "role:master"}]},
@@ -274,7 +452,6 @@ TRAPS: list[dict[str, object]] = [
     {"spec": {"defaultRegistry": "docker.io", "registry_config": "/etc/registry/config.yml"}},
     {"spec": {"imageDigest": f"{DIGEST}", "imageId": "abc"}},
     {"spec": {"chart": {"repository": "bitnami", "name": "redis", "version": 17}}},
-    {"spec": {"imageReferences": ["ghcr.io/kyverno/*", "*"]}},
     {
         "env": [
             {"name": "ENABLE_IMAGE", "value": "true"},
@@ -290,6 +467,8 @@ TRAPS: list[dict[str, object]] = [
         }
     },
     {"data": {"time": "12:30:45", "date": "2024-01-01T00:00:00Z", "ipv6": "[::1]:80"}},
+    {"spec": {"source": {"repository": "github.com/a/b", "tag": "v1"}}},
+    {"spec": {"dependencies": [{"name": "b", "repository": "https://a.b/c", "version": "1"}]}},
     {"spec": {"sysctl": "net.core/somaxconn", "path": "/var/lib/x:ro", "mount": "a:/b:ro"}},
 ]
 
@@ -316,6 +495,16 @@ def test_traps_do_not_reach_the_report(body: dict[str, object]) -> None:
         ),
         ({"status": {"image": "quay.io/a/b:1"}}, "status"),
         ({"spec": {"build": {"output": {"image": "quay.io/a/b:1"}}}}, "makes"),
+        ({"spec": {"imageReferences": ["ghcr.io/a/b:1"]}}, "pattern"),
+        ({"spec": {"images": ["ghcr.io/a/*"]}}, "pattern"),
+        ({"spec": {"image": "*"}}, "pattern"),
+        ({"env": [{"name": "A", "value": "kubernetes.io/os:linux"}]}, "label"),
+        ({"env": [{"name": "A", "value": "github.com/a/b:v1"}]}, "source code"),
+        ({"env": [{"name": "IMAGES_ADDR", "value": "images:8080"}]}, "port"),
+        ({"data": {"x.sh": "# such as quay.io/a/b:1\necho"}}, "comment"),
+        ({"args": ["--destination", "quay.io/a/b:1"]}, "makes"),
+        ({"script": "docker build -t quay.io/a/b:1 . && docker push quay.io/a/b:1"}, "makes"),
+        ({"args": ["--output", "type=image,name=quay.io/a/b:1,push=true"]}, "makes"),
         (
             {"env": [{"name": "CLI_IMAGE", "value": "reg.openshift.svc:5000/a/b:1"}]},
             "inside the cluster",
@@ -325,9 +514,9 @@ def test_traps_do_not_reach_the_report(body: dict[str, object]) -> None:
 def test_references_that_are_not_pulled_are_ignored_with_the_reason(
     body: dict[str, object], reason: str
 ) -> None:
-    (use,) = uses_in("Thing", body)
-    assert use.verdict is Verdict.IGNORED
-    assert reason in use.reason
+    found = uses_in("Thing", body)
+    assert {use.verdict for use in found} == {Verdict.IGNORED}
+    assert all(reason in use.reason for use in found)
 
 
 def crd(properties: dict[str, object]) -> list[ImageUse]:
@@ -343,7 +532,7 @@ def test_a_schema_is_no_image_but_its_defaults_may_be() -> None:
     (use,) = crd({"docker_image": {"type": "string", "default": "zalando/spilo:4.1"}})
     assert (use.text, use.verdict, use.rule) == (
         "zalando/spilo:4.1",
-        Verdict.UNDECIDED,
+        Verdict.IMAGE,
         "named-field",
     )
     assert str(use.path).endswith(".properties.docker_image.default")
@@ -353,7 +542,9 @@ def test_a_schema_is_no_image_but_its_defaults_may_be() -> None:
     (described,) = crd({"x": {"description": "like quay.io/a/b:1"}})
     assert (described.verdict, described.reason) == (Verdict.IGNORED, "part of a schema")
     (within,) = crd({"pod": {"default": {"containers": [{"image": "busybox"}]}}})
-    assert within.verdict is Verdict.UNDECIDED
+    assert within.verdict is Verdict.IMAGE
+    (untagged,) = crd({"image": {"default": "nvcr.io/a/driver"}})
+    assert untagged.verdict is Verdict.UNDECIDED
 
 
 def test_hidden_growth_is_stopped() -> None:

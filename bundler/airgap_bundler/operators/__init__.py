@@ -1,0 +1,1 @@
+"""What well-known operators pull though no manifest names it, as data."""
