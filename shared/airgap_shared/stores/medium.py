@@ -290,8 +290,9 @@ class StreamMedium:
                 "a bundle from a pipe can be read only once, in order",
                 next_step="give the bundle as a file",
             )
-        yield from read_member(self._reader, self._members[position])
+        # Before the first byte: a member that was begun cannot be begun again either.
         self._next += 1
+        yield from read_member(self._reader, self._members[position])
 
     def finish(self) -> None:
         _read_end(self._reader)
