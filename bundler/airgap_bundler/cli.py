@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import platform as machine
-import re
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airgap_shared import __version__
 from airgap_shared.console.application import (
     AuthfileOption,
     CaFileOption,
@@ -25,24 +22,11 @@ from airgap_shared.console.inspection import FormatOption, JobsOption
 from airgap_shared.console.outcome import Format, command, print_result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from airgap_bundler.create import CreatedBundle
     from airgap_bundler.discovery import ImageInventory
     from airgap_bundler.gathering import Gathered
     from airgap_bundler.pinning import PinnedImage
-    from airgap_shared.bundle.statement import Release
-    from airgap_shared.oci.platform import Platform
     from airgap_shared.stores.progress import Progress
-    from airgap_shared.trust.keys import PrivateKey
-
-_SHELF_LIFE = timedelta(days=180)
-_ALL_PLATFORMS = "all"
-#: Set to a Unix time, it is taken for the time of creation (reproducible-builds.org).
-_EPOCH = "SOURCE_DATE_EPOCH"
-_EPOCH_LIMIT = int((datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _SHELF_LIFE).timestamp())
-_SEQUENCE_LIMIT = 2**63 - 1
-_PASSPHRASE_LIMIT = 4096
 
 app = make_application(
     "airgap-bundle",
@@ -91,6 +75,7 @@ def keygen(
     Example: airgap-bundle keygen vendor
     """
     with command(form):
+        from airgap_bundler.flags import read_passphrase
         from airgap_shared.console.files import write_new_file
         from airgap_shared.errors import UsageError
         from airgap_shared.trust.keys import PrivateKey
@@ -99,7 +84,7 @@ def keygen(
             raise UsageError("PREFIX names no file", next_step="for example: keygen vendor")
         private, public = Path(f"{prefix}.key"), Path(f"{prefix}.pub")
         key = PrivateKey.generate()
-        pem = key.to_pem(_passphrase(passphrase_file))
+        pem = key.to_pem(read_passphrase(passphrase_file))
         write_new_file(public, key.public_key.pem, 0o644)
         try:
             write_new_file(private, pem, 0o600)
@@ -217,6 +202,7 @@ def create(
     Example: airgap-bundle create app/ --name shop --version 1.5.2 --key me.key -o shop.tar.zst
     """
     with command(form):
+        from airgap_bundler import flags
         from airgap_bundler.composing import TimeWishes, compose_contents
         from airgap_bundler.create import Creation
         from airgap_bundler.discovery import inventory_document
@@ -225,11 +211,13 @@ def create(
         from airgap_shared.console.access import RegistryOptions, open_registries
         from airgap_shared.console.progress import open_progress
 
-        signer = _load_key(key, passphrase_file)
-        release = _release(name, version, channel, sequence)
+        signer = flags.load_key(key, passphrase_file)
+        epoch = os.environ.get(flags.EPOCH, "")
+        created = flags.creation_time(epoch)
+        release = flags.compose_release(name, version, channel, sequence, created)
         inputs = (key, passphrase_file, images_file, ca_file, cert_file, key_file, authfile)
-        _check_output(output, [*map(Path, sources or ()), *filter(None, inputs)])
-        wanted = _platforms(platforms or [])
+        flags.check_output(output, [*map(Path, sources or ()), *filter(None, inputs)])
+        wanted = flags.choose_platforms(platforms or [], machine.machine())
         located = parse_mirrors(mirrors or [])
         gathered = _gather(sources, images, images_file, rules)
         inventory = gathered.inventory
@@ -255,9 +243,9 @@ def create(
             if dry_run:
                 _print_plan(pinned, form)
                 return
-            wishes = TimeWishes(bool(os.environ.get(_EPOCH)), sequence is not None)
+            wishes = TimeWishes(bool(epoch), sequence is not None)
             creation = Creation(contents, registries.open, signer, jobs, progress, wishes)
-            names = tuple(map(str, wanted)) or (_ALL_PLATFORMS,)
+            names = tuple(map(str, wanted)) or (flags.ALL_PLATFORMS,)
             _print_created(creation.write(output, release, names), form)
 
 
@@ -339,106 +327,6 @@ def _note_left_out(gathered: Gathered, progress: Progress) -> None:
             f"warning: {len(gathered.inventory.undecided)} image-like texts are undecided and not "
             "bundled; see airgap-bundle discover"
         )
-
-
-def _passphrase(path: Path | None) -> bytes | None:
-    from airgap_shared.errors import KeyFileInvalid
-
-    if path is None:
-        return None
-    try:
-        with path.open("rb") as file:
-            line = file.readline(_PASSPHRASE_LIMIT + 1)
-    except OSError as problem:
-        raise KeyFileInvalid(
-            f"cannot read the passphrase: {problem.strerror}", where=str(path)
-        ) from problem
-    phrase = line.removesuffix(b"\n").rstrip(b"\r")
-    if not phrase:
-        raise KeyFileInvalid("the passphrase is empty", where=str(path))
-    if len(phrase) > _PASSPHRASE_LIMIT:
-        raise KeyFileInvalid("the passphrase has no end", where=str(path))
-    return phrase
-
-
-def _load_key(path: Path, passphrase_file: Path | None) -> PrivateKey:
-    from airgap_shared.console.files import read_key_file
-    from airgap_shared.errors import KeyFileInvalid
-    from airgap_shared.trust.keys import parse_private_key
-
-    pem = read_key_file(path)
-    if path.stat().st_mode & 0o077:
-        raise KeyFileInvalid(
-            "other users can read the private key", where=str(path), next_step=f"chmod 600 {path}"
-        )
-    return parse_private_key(pem, _passphrase(passphrase_file), str(path))
-
-
-def _release(name: str, version: str, channel: str, sequence: int | None) -> Release:
-    from airgap_shared.bundle.names import is_application_name, is_label
-    from airgap_shared.bundle.statement import Release
-    from airgap_shared.errors import UsageError
-
-    if not is_application_name(name):
-        raise UsageError(
-            f"not an application name: {name!r}",
-            where="--name",
-            next_step="use at most 63 lower-case letters, digits and dashes",
-        )
-    for flag, value in (("--version", version), ("--channel", channel)):
-        if not is_label(value):
-            raise UsageError("use 1–128 printable ASCII characters", where=flag)
-    if sequence is not None and not 0 <= sequence <= _SEQUENCE_LIMIT:
-        raise UsageError(f"use a number from 0 to {_SEQUENCE_LIMIT}", where="--sequence")
-    created = _creation_time()
-    return Release(
-        name,
-        version,
-        channel,
-        int(created.timestamp()) if sequence is None else sequence,
-        created,
-        created + _SHELF_LIFE,
-        f"airgap-bundle/{__version__}",
-    )
-
-
-def _creation_time() -> datetime:
-    """Now, or SOURCE_DATE_EPOCH when it is set."""
-    from airgap_shared.errors import UsageError
-
-    epoch = os.environ.get(_EPOCH, "")
-    if not epoch:
-        return datetime.now(UTC).replace(microsecond=0)
-    if not re.fullmatch(r"[0-9]{1,12}", epoch) or int(epoch) > _EPOCH_LIMIT:
-        raise UsageError(f"not a Unix time from 0 to {_EPOCH_LIMIT}: {epoch[:100]!r}", where=_EPOCH)
-    return datetime.fromtimestamp(int(epoch), UTC)
-
-
-def _check_output(output: Path, inputs: Sequence[Path]) -> None:
-    """A bundle may be replaced by another one; nothing else is ever written over."""
-    from airgap_shared.console.files import refuse_input, refuse_stranger
-    from airgap_shared.errors import UsageError
-
-    if output.is_dir():
-        raise UsageError("the output is a folder", where=str(output), next_step="name a file in it")
-    if not output.absolute().parent.is_dir():
-        raise UsageError("there is no such folder", where=str(output.absolute().parent))
-    refuse_input(output, inputs)
-    refuse_input(output.with_name(f"{output.name}.partial"), inputs)
-    refuse_stranger(output)
-
-
-def _platforms(texts: list[str]) -> tuple[Platform, ...]:
-    from airgap_shared.errors import UsageError
-    from airgap_shared.oci.platform import Platform
-
-    if _ALL_PLATFORMS in texts:
-        if len(texts) > 1:
-            raise UsageError("'all' already means every platform", where="--platform")
-        return ()
-    if not texts:
-        return (Platform.of_machine(machine.machine()),)
-    return tuple(sorted({Platform.parse(text) for text in texts}, key=str))
 
 
 def _encode(document: dict[str, object]) -> bytes:

@@ -1,0 +1,140 @@
+"""From the flags of create and keygen to values, judged before anything is fetched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from airgap_shared import __version__
+from airgap_shared.bundle.names import is_application_name, is_label
+from airgap_shared.bundle.statement import Release
+from airgap_shared.console.files import read_key_file, refuse_input, refuse_stranger
+from airgap_shared.errors import KeyFileInvalid, UsageError
+from airgap_shared.oci.platform import Platform
+from airgap_shared.trust.keys import PrivateKey, parse_private_key
+
+ALL_PLATFORMS = "all"
+#: Set to a Unix time, it is taken for the time of creation (reproducible-builds.org).
+EPOCH = "SOURCE_DATE_EPOCH"
+_SHELF_LIFE = timedelta(days=180)
+_EPOCH_LIMIT = int((datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _SHELF_LIFE).timestamp())
+_SEQUENCE_LIMIT = 2**63 - 1
+_PASSPHRASE_LIMIT = 4096
+
+
+def read_passphrase(path: Path | None) -> bytes | None:
+    """The first line of a passphrase file; None without a file.
+
+    Raises:
+        KeyFileInvalid: it cannot be read, or its first line is no passphrase.
+
+    """
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            line = file.readline(_PASSPHRASE_LIMIT + 1)
+    except OSError as problem:
+        raise KeyFileInvalid(
+            f"cannot read the passphrase: {problem.strerror}", where=str(path)
+        ) from problem
+    phrase = line.removesuffix(b"\n").rstrip(b"\r")
+    if not phrase:
+        raise KeyFileInvalid("the passphrase is empty", where=str(path))
+    if len(phrase) > _PASSPHRASE_LIMIT:
+        raise KeyFileInvalid("the passphrase has no end", where=str(path))
+    return phrase
+
+
+def load_key(path: Path, passphrase_file: Path | None) -> PrivateKey:
+    """The private key to sign with, from a file that nobody else can read.
+
+    Raises:
+        KeyFileInvalid: it cannot be used.
+
+    """
+    pem = read_key_file(path)
+    if path.stat().st_mode & 0o077:
+        raise KeyFileInvalid(
+            "other users can read the private key", where=str(path), next_step=f"chmod 600 {path}"
+        )
+    return parse_private_key(pem, read_passphrase(passphrase_file), str(path))
+
+
+def compose_release(
+    name: str, version: str, channel: str, sequence: int | None, created: datetime
+) -> Release:
+    """What is released, judged before anything is fetched.
+
+    Raises:
+        UsageError: a name or number that a statement cannot hold.
+
+    """
+    if not is_application_name(name):
+        raise UsageError(
+            f"not an application name: {name!r}",
+            where="--name",
+            next_step="use at most 63 lower-case letters, digits and dashes",
+        )
+    for flag, value in (("--version", version), ("--channel", channel)):
+        if not is_label(value):
+            raise UsageError("use 1–128 printable ASCII characters", where=flag)
+    if sequence is not None and not 0 <= sequence <= _SEQUENCE_LIMIT:
+        raise UsageError(f"use a number from 0 to {_SEQUENCE_LIMIT}", where="--sequence")
+    return Release(
+        name,
+        version,
+        channel,
+        int(created.timestamp()) if sequence is None else sequence,
+        created,
+        created + _SHELF_LIFE,
+        f"airgap-bundle/{__version__}",
+    )
+
+
+def creation_time(epoch: str) -> datetime:
+    """Now, or the time that SOURCE_DATE_EPOCH says.
+
+    Raises:
+        UsageError: it says no time.
+
+    """
+    if not epoch:
+        return datetime.now(UTC).replace(microsecond=0)
+    if not re.fullmatch(r"[0-9]{1,12}", epoch) or int(epoch) > _EPOCH_LIMIT:
+        raise UsageError(f"not a Unix time from 0 to {_EPOCH_LIMIT}: {epoch[:100]!r}", where=EPOCH)
+    return datetime.fromtimestamp(int(epoch), UTC)
+
+
+def check_output(output: Path, inputs: Sequence[Path]) -> None:
+    """A bundle may be replaced by another one; nothing else is ever written over.
+
+    Raises:
+        UsageError: the output is something else, or its folder is missing.
+
+    """
+    if output.is_dir():
+        raise UsageError("the output is a folder", where=str(output), next_step="name a file in it")
+    if not output.absolute().parent.is_dir():
+        raise UsageError("there is no such folder", where=str(output.absolute().parent))
+    refuse_input(output, inputs)
+    refuse_input(output.with_name(f"{output.name}.partial"), inputs)
+    refuse_stranger(output)
+
+
+def choose_platforms(texts: Sequence[str], machine: str) -> tuple[Platform, ...]:
+    """The platforms to take, none for all; by default Linux on ``machine`` (``uname -m``).
+
+    Raises:
+        UsageError: no platform, or 'all' beside others.
+
+    """
+    if ALL_PLATFORMS in texts:
+        if len(texts) > 1:
+            raise UsageError("'all' already means every platform", where="--platform")
+        return ()
+    if not texts:
+        return (Platform.of_machine(machine),)
+    return tuple(sorted({Platform.parse(text) for text in texts}, key=str))
