@@ -8,21 +8,22 @@ from pathlib import Path
 
 from airgap_bundler.composing import Contents, TimeWishes, same_but_time
 from airgap_bundler.pinning import as_source_error
-from airgap_shared.bundle.names import blob_path
+from airgap_shared.bundle.names import MEMBER_LIMIT, blob_path
 from airgap_shared.bundle.plan import BundlePlan
 from airgap_shared.bundle.statement import Member, Release, Statement, parse_statement
 from airgap_shared.errors import (
     AirgapError,
     DigestMismatch,
+    LimitExceeded,
     SizeMismatch,
     UpstreamDigestMismatch,
 )
 from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.bundlewriter import PartialBundle
-from airgap_shared.stores.opening import open_bundle, verify_blobs
+from airgap_shared.stores.opening import check_metadata_size, open_bundle, verify_blobs
 from airgap_shared.stores.ports import ImageSource
 from airgap_shared.stores.progress import Progress
-from airgap_shared.trust.envelope import parse_envelope, seal
+from airgap_shared.trust.envelope import ENVELOPE_LIMIT, parse_envelope, seal
 from airgap_shared.trust.keys import Signer
 from airgap_shared.trust.policy import TrustPolicy, unseal
 
@@ -70,6 +71,7 @@ class Creation:
                 self.contents.content,
                 self.contents.compressible,
             )
+            _check_limits(plan)
             self._fill(partial, plan)
             self._read_back(partial)
             partial.publish()
@@ -126,3 +128,19 @@ class Creation:
         with partial.medium() as medium:
             bundle = open_bundle(medium, TrustPolicy((self.signer.public_key,)))
             verify_blobs(bundle, self.jobs, self.progress)
+
+
+def _check_limits(plan: BundlePlan) -> None:
+    """Refuse what no reader would take, before anything large is fetched for it."""
+    try:
+        members = len(plan.statement.members)
+        if members > MEMBER_LIMIT:
+            raise LimitExceeded(f"{members} members, over {MEMBER_LIMIT}")
+        if len(plan.envelope) > ENVELOPE_LIMIT:
+            raise LimitExceeded(f"an envelope of {len(plan.envelope)} bytes, over {ENVELOPE_LIMIT}")
+        check_metadata_size(plan.statement)
+    except LimitExceeded as problem:
+        problem.explain(
+            changed="no bundle was written", next_step="make several bundles of the application"
+        )
+        raise

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 from airgap_bundler.mirrors import Location
 from airgap_shared.bundle.graph import unique_blobs
+from airgap_shared.bundle.names import NESTING_LIMIT
 from airgap_shared.errors import (
     AirgapError,
     DigestMismatch,
     ForeignLayer,
+    ImagesUnresolved,
     LimitExceeded,
     RateLimited,
     RegistryTimeout,
     RegistryUnavailable,
     SizeMismatch,
-    SourceError,
     UpstreamDigestMismatch,
     UpstreamNotFound,
     UpstreamUnavailable,
@@ -26,7 +27,7 @@ from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest, verified_chunks
 from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.oci.manifest import Index, Manifest, compose_subset, parse_manifest
-from airgap_shared.oci.platform import Platform
+from airgap_shared.oci.platform import Platform, is_platform
 from airgap_shared.oci.reference import Reference
 from airgap_shared.stores.concurrency import Stop, for_each
 from airgap_shared.stores.ports import ImageSource
@@ -34,11 +35,6 @@ from airgap_shared.stores.progress import Progress
 
 #: Configs up to this size are read while pinning and travel compressed.
 _CONFIG_LIMIT = 128 * 1024
-_NESTING = 8
-
-
-class ImagesUnresolved(SourceError):
-    """Several images could not be had, for different reasons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +104,8 @@ class Pinning:
         source = _Source(self.open_registry(location.registry), location)
         wanted = str(reference.digest) if reference.digest else reference.effective_tag
         upstream = source.manifest(wanted or "", None)
-        root = self._choose(upstream, source, _NESTING)
-        manifests = source.below(root, _NESTING)
+        root = self._choose(upstream, source, NESTING_LIMIT)
+        manifests = source.below(root, NESTING_LIMIT)
         configs = source.configs(manifests)
         source.check_foreign(manifests)
         platforms = _platforms_of(root, configs)
@@ -227,7 +223,7 @@ class _Source:
 
 
 def _too_deep(location: Location) -> LimitExceeded:
-    return LimitExceeded(f"indexes nested deeper than {_NESTING}", where=str(location))
+    return LimitExceeded(f"indexes nested deeper than {NESTING_LIMIT}", where=str(location))
 
 
 def as_source_error(problem: AirgapError, where: str) -> AirgapError:
@@ -261,7 +257,11 @@ def _platforms_of(root: Manifest | Index, configs: Mapping[Digest, bytes]) -> tu
         found = [entry.platform for entry in root.manifests]
     else:
         found = [_platform_of(root, configs)]
-    known = {item for item in found if item is not None and not item.is_unknown}
+    known = {
+        item
+        for item in found
+        if item is not None and not item.is_unknown and is_platform(str(item))
+    }
     return tuple(sorted(known, key=str))
 
 

@@ -407,6 +407,10 @@ class UpstreamNotFound(SourceError):
     """An image, or a platform of it, does not exist where it should come from."""
 
 
+class ImagesUnresolved(SourceError):
+    """Several images could not be had, for different reasons."""
+
+
 class Interrupted(AirgapError):
     """Stopped by a signal."""
 

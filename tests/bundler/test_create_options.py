@@ -121,3 +121,12 @@ def test_what_a_user_gives_is_read_up_to_a_limit() -> None:
     assert len(read_stream(io.BytesIO(bytes(SIZE_LIMIT)), "-")) == SIZE_LIMIT
     with Path("/dev/zero").open("rb") as endless, pytest.raises(LimitExceeded):
         read_stream(endless, "-")
+
+
+def test_files_that_differ_in_case_only_are_refused(folder: Path) -> None:
+    (folder / "app").mkdir()
+    (folder / "app" / "a.yaml").write_bytes(MANIFEST)
+    (folder / "app" / "A.yaml").write_bytes(MANIFEST)
+    if len(list((folder / "app").iterdir())) == 1:
+        pytest.skip("this file system does not tell them apart")
+    assert "a.yaml" in refused(create(folder, "app"), 2, "UsageError").err

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import pytest
 
 from airgap_bundler.mirrors import Mirrors, parse_mirrors
-from airgap_bundler.pinning import ImagesUnresolved, PinnedImage, Pinning
+from airgap_bundler.pinning import PinnedImage, Pinning
 from airgap_shared.errors import (
     AirgapError,
     AmbiguousManifest,
     AuthFailed,
     DigestMismatch,
     ForeignLayer,
+    ImagesUnresolved,
     LimitExceeded,
     MediaTypeUnsupported,
     RegistryUnavailable,
@@ -273,7 +274,7 @@ def odd_index(platform: object) -> BuiltImage:
         (None, ("linux/amd64",)),
         ({"os": "", "architecture": ""}, ("linux/amd64",)),
         ({"os": "unknown", "architecture": "unknown"}, ("linux/amd64",)),
-        ({"os": "Linux", "architecture": "AMD 64"}, ("Linux/AMD 64", "linux/amd64")),
+        ({"os": "Linux", "architecture": "AMD 64"}, ("linux/amd64",)),
         (
             {"os": "linux", "architecture": "arm", "variant": "v7.1"},
             ("linux/amd64", "linux/arm/v7.1"),

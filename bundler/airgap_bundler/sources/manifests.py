@@ -9,7 +9,7 @@ from pathlib import Path
 
 from airgap_bundler.sources.application import Application, SkippedFile
 from airgap_bundler.sources.folder import read_file, walk_folder
-from airgap_shared.bundle.names import is_safe_path
+from airgap_shared.bundle.names import conflicting_path, is_safe_path
 from airgap_shared.errors import AirgapError, ManifestSourceInvalid, UsageError
 from airgap_shared.kube.documents import load_manifest
 from airgap_shared.kube.objects import KubeObject, ManifestFile
@@ -44,6 +44,13 @@ class _Collection:
                 details=unsafe,
                 next_step="use letters, digits, dot, dash and underscore, at most 100 characters"
                 " a name and 16 levels",
+            )
+        clash = conflicting_path(file.path for file in self.files)
+        if clash is not None:
+            raise UsageError(
+                "two file names differ only in upper and lower case",
+                where=clash,
+                next_step="rename one of them",
             )
         return Application(tuple(self.files), tuple(self.objects), tuple(sorted(self.skipped)))
 

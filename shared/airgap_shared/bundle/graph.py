@@ -13,6 +13,7 @@ from airgap_shared.errors import (
     LimitExceeded,
     MemberUnexpected,
     SizeMismatch,
+    StatementInvalid,
 )
 from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
@@ -30,10 +31,6 @@ class ImageGraph:
         found: dict[Digest, Manifest | Index] = {}
         self._collect(root, found)
         return tuple(found.values())
-
-    def blobs_below(self, root: Digest) -> tuple[Descriptor, ...]:
-        """The blobs reachable from ``root``, each once."""
-        return unique_blobs(self.below(root))
 
     def _collect(self, digest: Digest, found: dict[Digest, Manifest | Index]) -> None:
         if digest in found:
@@ -56,6 +53,7 @@ def check_graph(statement: Statement, manifests: Mapping[Digest, Manifest | Inde
         DescriptorUnresolved: a manifest refers to something that is no member.
         SizeMismatch, AmbiguousManifest: a descriptor and the member differ.
         MemberUnexpected: a manifest or blob that no image needs.
+        StatementInvalid: a manifest comes before one that it refers to.
         LimitExceeded: indexes nested deeper than 8.
 
     """
@@ -71,7 +69,17 @@ def check_graph(statement: Statement, manifests: Mapping[Digest, Manifest | Inde
     if strangers:
         paths = sorted(members[key].path for key in strangers)
         raise MemberUnexpected("no image needs this member", where=paths[0], details=paths[1:20])
+    _check_order(statement, manifests)
     return ImageGraph(manifests)
+
+
+def _check_order(statement: Statement, manifests: Mapping[Digest, Manifest | Index]) -> None:
+    seen: set[Digest] = set()
+    for member in statement.members:
+        if member.role is Role.MANIFEST:
+            if not seen.issuperset(child.digest for child in manifests[member.digest].children):
+                raise StatementInvalid("it comes before what it refers to", where=member.path)
+            seen.add(member.digest)
 
 
 class _Walk:

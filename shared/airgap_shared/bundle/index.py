@@ -38,6 +38,10 @@ def check_index(raw: bytes, images: Sequence[BundledImage], sizes: Mapping[Diges
     What other tools read from the unpacked layout is then what was verified here.
     """
     fields = Fields(parse_json(raw, names.INDEX), names.INDEX)
+    kind = fields.optional_text("mediaType") or mediatype.OCI_INDEX
+    if fields.count("schemaVersion") != 2 or kind != mediatype.OCI_INDEX:
+        raise MemberMismatch("it is no OCI image index", where=names.INDEX)
+    entries = fields.records("manifests")
     found = {
         (
             entry.text("mediaType"),
@@ -45,12 +49,14 @@ def check_index(raw: bytes, images: Sequence[BundledImage], sizes: Mapping[Diges
             entry.count("size"),
             entry.text_map("annotations").get(names.REF_NAME),
         )
-        for entry in fields.records("manifests")
+        for entry in entries
     }
     wanted = {
         (image.media_type, image.root, sizes[image.root], literal)
         for image in images
         for literal in image.literals
     }
-    if found != wanted:
+    if found != wanted or len(entries) != len(wanted):
         raise MemberMismatch("it does not list the statement's images", where=names.INDEX)
+    if any("urls" in entry or "data" in entry for entry in entries):
+        raise MemberMismatch("it refers to content elsewhere", where=names.INDEX)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import accumulate
 
 from airgap_shared.oci.digest import Digest
 
@@ -25,10 +27,8 @@ CONTAINERD_NAME = "io.containerd.image.name"
 MEMBER_LIMIT = 100_000
 #: Everything a reader keeps in memory: the index, the manifests and the application's files.
 METADATA_LIMIT = 256 * 1024 * 1024
-APPLICATION_FILE_LIMIT = 16 * 1024 * 1024
 NESTING_LIMIT = 8
 
-_BLOB = re.compile(r"blobs/(sha256/[0-9a-f]{64}|sha512/[0-9a-f]{128})")
 _COMPONENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 _DEPTH = 16
@@ -39,11 +39,6 @@ _LABEL = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
 def blob_path(digest: Digest) -> str:
     """The member that holds content with this digest."""
     return f"blobs/{digest.algorithm}/{digest.hex}"
-
-
-def is_blob_path(path: str) -> bool:
-    """Whether this is the path of a blob member."""
-    return _BLOB.fullmatch(path) is not None
 
 
 def is_safe_path(path: str) -> bool:
@@ -57,6 +52,20 @@ def is_safe_path(path: str) -> bool:
         _COMPONENT.fullmatch(part) and not part.endswith(".") and not _DEVICES.fullmatch(part)
         for part in components
     )
+
+
+def conflicting_path(paths: Iterable[str]) -> str | None:
+    """A path that cannot be written beside the others: the same ignoring case, or inside a file."""
+    taken: set[str] = set()
+    folded = {path: path.lower() for path in paths}
+    for path, key in folded.items():
+        if key in taken:
+            return path
+        taken.add(key)
+    for path, key in folded.items():
+        if not taken.isdisjoint(accumulate(key.split("/")[:-1], "{}/{}".format)):
+            return path
+    return None
 
 
 def is_application_name(text: str) -> bool:

@@ -18,6 +18,7 @@ from airgap_shared.errors import (
 )
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields, parse_json
+from airgap_shared.oci.platform import ALL, is_platform
 from airgap_shared.oci.reference import Reference, parse_reference
 
 _WHERE = "signed statement"
@@ -156,7 +157,7 @@ def _parse(payload: bytes) -> Statement:
     _check_format(predicate)
     statement = Statement(
         _release(predicate),
-        predicate.texts("platforms"),
+        _platforms(predicate),
         _members(predicate),
         tuple(_image(entry) for entry in predicate.records("images")),
     )
@@ -195,15 +196,25 @@ def _release(predicate: Fields) -> Release:
     ):
         if not names.is_label(value):
             predicate.refuse("not 1–128 printable characters", key)
+    created, expires = _time(predicate, "created"), _time(predicate, "expires")
+    if expires <= created:
+        predicate.refuse("not after the time of creation", "expires")
     return Release(
         app,
         version,
         channel,
         predicate.count("sequence"),
-        _time(predicate, "created"),
-        _time(predicate, "expires"),
+        created,
+        expires,
         predicate.text("tool"),
     )
+
+
+def _platforms(predicate: Fields) -> tuple[str, ...]:
+    platforms = predicate.texts("platforms")
+    if platforms != (ALL,) and not (platforms and all(map(is_platform, platforms))):
+        predicate.refuse("neither platforms nor the one word 'all'", "platforms")
+    return platforms
 
 
 def _time(fields: Fields, key: str) -> datetime:
@@ -227,6 +238,9 @@ def _members(predicate: Fields) -> tuple[Member, ...]:
         predicate.refuse("the members are not in the order of their roles", "members")
     if len({member.path for member in members}) != len(members):
         predicate.refuse("two members have one path", "members")
+    clash = names.conflicting_path(m.path for m in members if m.role is Role.APPLICATION)
+    if clash is not None:
+        predicate.refuse(f"{clash} cannot stand beside the other files", "members")
     return members
 
 
@@ -268,26 +282,38 @@ def _path_fits(member: Member) -> bool:
 
 def _image(entry: Fields) -> BundledImage:
     source = parse_reference(entry.text("source"), f"{entry.place}.source")
-    literals = entry.texts("literals")
-    for literal in literals:
-        if parse_reference(literal, f"{entry.place}.literals").canonical != source.canonical:
-            entry.refuse("a spelling of another image", "literals")
     if source.canonical != source.literal:
         entry.refuse("not written in full", "source")
-    return BundledImage(
+    image = BundledImage(
         source,
-        literals,
+        _literals(entry, source),
         entry.digest("root"),
         entry.text("mediaType"),
         entry.digest("upstream"),
         entry.texts("platforms"),
     )
+    if source.digest not in (None, image.upstream):
+        entry.refuse("not the digest that the source names", "upstream")
+    if not all(map(is_platform, image.platforms)):
+        entry.refuse("not a list of platforms", "platforms")
+    return image
+
+
+def _literals(entry: Fields, source: Reference) -> tuple[str, ...]:
+    literals = entry.texts("literals")
+    if not literals or len(set(literals)) != len(literals):
+        entry.refuse("no spelling, or one that stands twice", "literals")
+    for literal in literals:
+        if parse_reference(literal, f"{entry.place}.literals").canonical != source.canonical:
+            entry.refuse("a spelling of another image", "literals")
+    return literals
 
 
 def _check_subject(fields: Fields, statement: Statement) -> None:
     subjects = fields.records("subject")
     if (
         len(subjects) != 1
+        or subjects[0].text("name") != names.INDEX
         or subjects[0].text_map("digest").get("sha256") != statement.index.digest.hex
     ):
         fields.refuse("the subject is not the index", "subject")

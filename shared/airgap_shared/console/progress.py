@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 _LINE_INTERVAL = 10.0
 
 
-def open_progress(stream: TextIO, terminal: bool, quiet: bool = False) -> Progress:
-    """The kind of progress that fits: none, bars or lines."""
-    if quiet:
-        return QuietProgress(stream)
+def open_progress(stream: TextIO, terminal: bool) -> Progress:
+    """The kind of progress that fits: bars or lines."""
     return BarProgress(stream) if terminal else LineProgress(stream)
 
 

@@ -8,8 +8,16 @@ from typing import Self
 
 from airgap_shared.errors import UsageError
 
-_PART = re.compile(r"[a-z0-9_]+")
+_PART = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+#: In a list of platforms: every one that there is.
+ALL = "all"
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+def is_platform(text: str) -> bool:
+    """Whether this is ``os/architecture[/variant]``."""
+    parts = text.split("/")
+    return len(parts) in (2, 3) and all(_PART.fullmatch(part) for part in parts)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,7 +37,7 @@ class Platform:
 
         """
         parts = text.split("/")
-        if len(parts) not in (2, 3) or not all(_PART.fullmatch(part) for part in parts):
+        if not is_platform(text):
             raise UsageError(
                 f"not a platform: {text!r}",
                 next_step="write it as os/architecture, for example linux/amd64, or 'all'",

@@ -13,6 +13,7 @@ from airgap_shared.errors import LimitExceeded, MediaTypeUnsupported, MemberMism
 from airgap_shared.kube.objects import ManifestFile
 from airgap_shared.oci import mediatype
 from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.oci.manifest import Index, Manifest, parse_manifest
 from airgap_shared.stores.concurrency import Stop, for_each
 from airgap_shared.stores.medium import Medium
@@ -62,7 +63,7 @@ def open_bundle(medium: Medium, policy: TrustPolicy) -> VerifiedBundle:
     """
     verified = unseal(parse_envelope(medium.read_envelope()), policy)
     statement = parse_statement(verified.payload)
-    _check_limits(statement)
+    check_metadata_size(statement)
     medium.expect(statement.members)
     content = {
         position: b"".join(medium.read(position))
@@ -118,7 +119,8 @@ def _with_role(statement: Statement, role: Role) -> list[tuple[int, Member]]:
     ]
 
 
-def _check_limits(statement: Statement) -> None:
+def check_metadata_size(statement: Statement) -> None:
+    """Raise :class:`LimitExceeded` for more metadata than a reader keeps in memory."""
     metadata = sum(member.size for member in statement.members if member.role is not Role.BLOB)
     if metadata > names.METADATA_LIMIT:
         raise LimitExceeded(f"{metadata} bytes of metadata, over {names.METADATA_LIMIT}")
@@ -146,5 +148,9 @@ def _check_fixed(
 ) -> None:
     if content[0] != names.LAYOUT_CONTENT:
         raise MemberMismatch("not an image layout of version 1.0.0", where=names.LAYOUT)
+    for position, member in _with_role(statement, Role.INVENTORY):
+        inventory = Fields(parse_json(content[position], member.path), member.path)
+        if inventory.count("format") != names.FORMAT:
+            raise MemberMismatch("not an inventory of format 1", where=member.path)
     sizes = {digest: len(manifest.raw) for digest, manifest in manifests.items()}
     check_index(content[1], statement.images, sizes)

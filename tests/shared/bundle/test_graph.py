@@ -15,6 +15,7 @@ from airgap_shared.errors import (
     LimitExceeded,
     MemberUnexpected,
     SizeMismatch,
+    StatementInvalid,
 )
 from airgap_shared.oci import mediatype
 from airgap_shared.oci.digest import Digest
@@ -43,7 +44,7 @@ def test_a_bundle_that_is_whole_is_a_graph() -> None:
         *(child.digest for child in INDEX.children),
         INDEX.digest,
     ]
-    assert {str(blob.digest) for blob in graph.blobs_below(root)} == set(INDEX.all_blobs())
+    assert {str(blob.digest) for blob in unique_blobs(below)} == set(INDEX.all_blobs())
     everything = unique_blobs(graph.manifests.values())
     assert {blob.digest for blob in everything} == set(CONTENTS.blobs)
     assert len(everything) == len(CONTENTS.blobs)
@@ -85,6 +86,19 @@ def test_every_descriptor_is_a_member_as_described(
 ) -> None:
     with pytest.raises(error):
         check_graph(with_members(change), manifests_of(CONTENTS))
+
+
+def test_a_manifest_comes_after_what_it_refers_to() -> None:
+    members = CONTENTS.statement.members
+    kinds = [member for member in members if member.role is Role.MANIFEST]
+    turned = iter(kinds[::-1])
+    statement = replace(
+        CONTENTS.statement,
+        members=tuple(next(turned) if m.role is Role.MANIFEST else m for m in members),
+    )
+    with pytest.raises(StatementInvalid) as caught:
+        check_graph(statement, manifests_of(CONTENTS))
+    assert caught.value.where == f"blobs/{INDEX.digest.replace(':', '/')}"
 
 
 @pytest.mark.parametrize("role", [Role.BLOB, Role.MANIFEST])

@@ -65,6 +65,9 @@ def test_further_annotations_are_allowed() -> None:
         (lambda entries: entries[0].pop("annotations"), MemberMismatch),
         (lambda entries: entries[0]["annotations"].clear(), MemberMismatch),
         (lambda entries: entries[2]["annotations"].update({names.REF_NAME: "x"}), MemberMismatch),
+        (lambda entries: entries.append(entries[0]), MemberMismatch),
+        (lambda entries: entries[0].update(urls=["https://example.org"]), MemberMismatch),
+        (lambda entries: entries[0].update(data="eA=="), MemberMismatch),
         (lambda entries: entries[0].pop("digest"), DocumentInvalid),
         (lambda entries: entries.append("x"), DocumentInvalid),
     ],
@@ -77,6 +80,29 @@ def test_an_index_that_names_anything_else_is_refused(
     with pytest.raises(error) as caught:
         check_index(json.dumps(document).encode(), IMAGES, SIZES)
     assert caught.value.where.startswith(names.INDEX)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"schemaVersion": 1}, MemberMismatch),
+        ({"schemaVersion": "2"}, DocumentInvalid),
+        ({"schemaVersion": None}, DocumentInvalid),
+        ({"mediaType": "text/html"}, MemberMismatch),
+        ({"mediaType": 1}, DocumentInvalid),
+    ],
+)
+def test_an_index_of_another_kind_is_refused(
+    change: dict[str, object], error: type[AirgapError]
+) -> None:
+    with pytest.raises(error):
+        check_index(json.dumps({**json.loads(RAW), **change}).encode(), IMAGES, SIZES)
+
+
+def test_an_index_need_not_say_its_type() -> None:
+    document = json.loads(RAW)
+    del document["mediaType"]
+    check_index(json.dumps(document).encode(), IMAGES, SIZES)
 
 
 def test_an_index_with_a_key_twice_is_refused() -> None:

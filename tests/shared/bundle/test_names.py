@@ -97,9 +97,20 @@ def test_labels_are_printable(text: str, fits: bool) -> None:
 
 @pytest.mark.parametrize("digest", [Digest("sha256", "0" * 64), Digest("sha512", "f" * 128)])
 def test_blobs_are_where_image_layouts_have_them(digest: Digest) -> None:
-    path = names.blob_path(digest)
-    assert path == f"blobs/{digest.algorithm}/{digest.hex}"
-    assert names.is_blob_path(path)
-    assert not names.is_blob_path(path + "\n")
-    assert not names.is_blob_path(path[:-1])
-    assert not names.is_blob_path("x" + path)
+    assert names.blob_path(digest) == f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+@pytest.mark.parametrize(
+    ("paths", "conflict"),
+    [
+        ([], None),
+        (["a", "b/a", "b/c", "ab", "b-a"], None),
+        (["A/x", "a/y"], None),
+        (["a", "A"], "A"),
+        (["b/a", "B/A"], "B/A"),
+        (["a", "a/b"], "a/b"),
+        (["a/b/c/d", "a/B"], "a/b/c/d"),
+    ],
+)
+def test_files_can_stand_beside_each_other_anywhere(paths: list[str], conflict: str | None) -> None:
+    assert names.conflicting_path(paths) == conflict

@@ -52,14 +52,17 @@ TIMES = st.datetimes(
     timezones=st.just(UTC),
 ).map(lambda moment: moment.replace(microsecond=0))
 PLATFORMS = st.lists(st.sampled_from(["linux/amd64", "linux/arm/v7", "windows/amd64"])).map(tuple)
+WANTED = st.one_of(st.just(("all",)), PLATFORMS.filter(bool))
+PERIODS = st.tuples(TIMES, TIMES).filter(lambda pair: pair[0] != pair[1]).map(sorted)
 RELEASES = st.builds(
-    Release,
+    lambda app, version, channel, sequence, period, tool: Release(
+        app, version, channel, sequence, period[0], period[1], tool
+    ),
     st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True),
     LABELS,
     LABELS,
     st.integers(0, 2**63 - 1),
-    TIMES,
-    TIMES,
+    PERIODS,
     LABELS,
 )
 SOURCES = st.from_regex(
@@ -93,17 +96,18 @@ def statements(draw: st.DrawFn) -> Statement:
     images = []
     for source in draw(st.lists(SOURCES, max_size=3, unique=True)) if manifests else []:
         root = draw(st.sampled_from(manifests))
+        reference = parse_reference(source)
         images.append(
             BundledImage(
-                parse_reference(source),
-                tuple(draw(st.lists(st.just(source), max_size=2))),
+                reference,
+                (source,),
                 root.digest,
                 str(root.media_type),
-                draw(DIGESTS),
+                reference.digest or draw(DIGESTS),
                 draw(PLATFORMS),
             )
         )
-    return Statement(draw(RELEASES), draw(PLATFORMS), (*members, *manifests, *blobs), tuple(images))
+    return Statement(draw(RELEASES), draw(WANTED), (*members, *manifests, *blobs), tuple(images))
 
 
 @given(statements())
@@ -176,13 +180,13 @@ def refusal(document: object) -> StatementInvalid:
     return caught.value
 
 
-#: One object of each kind, and every field of it. in-toto gives a subject's name no meaning.
+#: One object of each kind, and every field of it.
 FIELDS = [
     (*place, key)
     for place, record in objects(GOOD)
     if 0 not in place[2:] or place[-1] == 0
     for key in record
-    if not {2, 3, 4, 5, 6, 7, 8, 9, 10}.intersection(place) and key != "name"
+    if not {2, 3, 4, 5, 6, 7, 8, 9, 10}.intersection(place)
 ]
 
 
@@ -217,13 +221,7 @@ WRONG: dict[type, list[object]] = {
 
 @pytest.mark.parametrize(
     ("place", "value"),
-    [
-        (place, value)
-        for place in FIELDS
-        for value in WRONG[type(at(GOOD, place))]
-        # What platforms are called is the registry's to say.
-        if (place[-1], value) != ("platforms", ["\x00"])
-    ],
+    [(place, value) for place in FIELDS for value in WRONG[type(at(GOOD, place))]],
     ids=repr,
 )
 def test_a_field_of_another_type_is_refused(place: Place, value: object) -> None:
@@ -309,9 +307,16 @@ def test_a_statement_about_something_else_has_a_name_of_its_own() -> None:
         ("created", "２026-01-01T00:00:00Z"),
         ("expires", "2026-13-01T00:00:00Z"),
         ("expires", "2026-01-01T00:00:00Z\n"),
+        ("expires", GOOD["predicate"]["created"]),
+        ("expires", "1999-01-01T00:00:00Z"),
+        ("platforms", []),
+        ("platforms", ["linux"]),
+        ("platforms", ["rm -rf /"]),
+        ("platforms", ["linux/amd64", "all"]),
+        ("platforms", ["all", "all"]),
     ],
 )
-def test_a_value_out_of_its_grammar_is_refused_in_its_place(key: str, value: str) -> None:
+def test_a_value_out_of_its_grammar_is_refused_in_its_place(key: str, value: object) -> None:
     assert refusal(changed(lambda p: p.update({key: value}))).where.endswith(f"predicate.{key}")
 
 
@@ -325,6 +330,11 @@ def swap(one: int, other: int) -> Callable[[Document], None]:
 
 def first(predicate: Document, role: str) -> Document:
     return next(member for member in predicate["members"] if member["role"] == role)
+
+
+def application(path: str) -> Document:
+    """A file of the application with this path."""
+    return {**first(GOOD["predicate"], "application"), "path": f"application/upstream/{path}"}
 
 
 LAST = len(STATEMENT.members) - 1
@@ -342,6 +352,9 @@ LAST = len(STATEMENT.members) - 1
         lambda p: p["members"].insert(2, {**p["members"][1], "path": "index2.json"}),
         lambda p: p["members"].append(first(p, "blob")),
         lambda p: p["members"].append(first(p, "application")),
+        lambda p: p["members"].insert(2, application("Deploy.YAML")),
+        lambda p: p["members"].insert(2, application("more")),
+        lambda p: p["members"].insert(2, application("deploy.yaml/inside")),
         lambda p: p["members"].clear(),
     ],
 )
@@ -392,6 +405,10 @@ def test_a_member_is_what_its_role_says(role: str, change: Document) -> None:
         {"literals": ["nginx"]},
         {"literals": ["nginx:1.27", "redis:7"]},
         {"literals": ["no image!"]},
+        {"literals": []},
+        {"literals": ["nginx:1.27", "nginx:1.27"]},
+        {"platforms": ["\x1b[31m"]},
+        {"platforms": ["all"]},
         {"root": f"sha256:{'0' * 64}"},
         {"root": "sha256:0"},
         {"mediaType": mediatype.DOCKER_MANIFEST},
@@ -401,6 +418,18 @@ def test_a_member_is_what_its_role_says(role: str, change: Document) -> None:
 def test_an_image_is_written_in_full_and_in_the_bundle(change: Document) -> None:
     document = changed(lambda p: p["images"][0].update(change))
     assert ".images[0]" in refusal(document).where
+
+
+def test_an_image_with_a_digest_was_named_by_it() -> None:
+    def pin(predicate: Document) -> None:
+        image = predicate["images"][0]
+        pinned = f"docker.io/library/nginx@{image['upstream']}"
+        image.update(source=pinned, literals=[pinned])
+
+    parse_statement(encoded(changed(pin)))
+    document = changed(pin)
+    document["predicate"]["images"][0]["upstream"] = f"sha256:{'0' * 64}"
+    assert refusal(document).where.endswith(".images[0].upstream")
 
 
 def test_an_image_stands_once() -> None:
@@ -422,6 +451,7 @@ def test_the_totals_must_be_right(key: str, more: int) -> None:
         [],
         [GOOD["subject"][0], GOOD["subject"][0]],
         [{"name": "index.json", "digest": {}}],
+        [{**GOOD["subject"][0], "name": "other"}],
         [{"name": "index.json", "digest": {"sha256": "0" * 64}}],
         [{"name": "index.json", "digest": {"sha512": GOOD["subject"][0]["digest"]["sha256"]}}],
     ],

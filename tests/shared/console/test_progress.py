@@ -121,18 +121,11 @@ def test_bars_are_drawn_and_notes_stand_between_them(stream: io.StringIO) -> Non
 
 
 @pytest.mark.parametrize(
-    ("terminal", "quiet", "kind"),
-    [
-        (True, False, BarProgress),
-        (False, False, LineProgress),
-        (True, True, QuietProgress),
-        (False, True, QuietProgress),
-    ],
+    ("terminal", "kind"),
+    [(True, BarProgress), (False, LineProgress)],
 )
-def test_the_kind_that_fits(
-    stream: io.StringIO, terminal: bool, quiet: bool, kind: type[QuietProgress]
-) -> None:
-    assert type(open_progress(stream, terminal, quiet)) is kind
+def test_the_kind_that_fits(stream: io.StringIO, terminal: bool, kind: type[QuietProgress]) -> None:
+    assert type(open_progress(stream, terminal)) is kind
 
 
 def test_quiet_progress_says_nothing_but_notes(stream: io.StringIO) -> None:

@@ -36,11 +36,12 @@ from support.images import (
 IMAGE = make_image([b"one", b"two"])
 INDEX = platform_index("app", "linux/amd64", "linux/arm64", "linux/arm/v7")
 DOCKER = ImageStyle(docker=True)
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
 def descriptor(number: int = 0) -> dict[str, object]:
     digest = str(Digest.of(str(number).encode()))
-    return {"mediaType": mediatype.OCI_LAYER_GZIP, "digest": digest, "size": number}
+    return {"mediaType": LAYER, "digest": digest, "size": number}
 
 
 def encoded(document: Mapping[str, object]) -> bytes:

@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap_shared.bundle import names
-from airgap_shared.bundle.statement import Role
+from airgap_shared.bundle.statement import Member, Role
 from airgap_shared.errors import (
     AirgapError,
     BundleTruncated,
+    DocumentInvalid,
     KeyUntrusted,
     LimitExceeded,
     MediaReadError,
@@ -171,6 +172,29 @@ def changed(content: dict[str, bytes]) -> Contents:
     )
     statement = replace(MADE.statement, members=members)
     return replace(MADE, statement=statement, metadata={**MADE.metadata, **content})
+
+
+@pytest.mark.parametrize("inventory", [b"garbage", b"[]", b"{}", b'{"format": 2}'])
+def test_an_inventory_is_a_document_of_format_1(tmp_path: Path, inventory: bytes) -> None:
+    with pytest.raises((MemberMismatch, DocumentInvalid)) as caught:
+        open_with_inventory(tmp_path, inventory)
+    assert caught.value.where.startswith(names.INVENTORY)
+
+
+def test_an_inventory_is_handed_out_as_it_is(tmp_path: Path) -> None:
+    assert open_with_inventory(tmp_path, b'{"format": 1}') == b'{"format": 1}'
+
+
+def open_with_inventory(folder: Path, inventory: bytes) -> bytes:
+    """What a bundle with this inventory hands out as such."""
+    member = Member(names.INVENTORY, len(inventory), Digest.of(inventory), Role.INVENTORY)
+    members = MADE.statement.members
+    statement = replace(MADE.statement, members=(*members[:2], member, *members[2:]))
+    made = replace(
+        MADE, statement=statement, metadata={**MADE.metadata, names.INVENTORY: inventory}
+    )
+    with FileMedium(made.write(folder / "bundle")) as medium:
+        return open_bundle(medium, POLICY).inventory
 
 
 def test_a_pipe_is_read_once_and_in_order(path: Path) -> None:
