@@ -205,7 +205,7 @@ def create(
         from airgap_bundler import flags
         from airgap_bundler.composing import TimeWishes, compose_contents
         from airgap_bundler.create import Creation
-        from airgap_bundler.discovery import inventory_document
+        from airgap_bundler.discovery import inventory_document, refuse_impossible
         from airgap_bundler.mirrors import parse_mirrors
         from airgap_bundler.pinning import Pinning
         from airgap_shared.console.access import RegistryOptions, open_registries
@@ -215,12 +215,13 @@ def create(
         epoch = os.environ.get(flags.EPOCH, "")
         created = flags.creation_time(epoch)
         release = flags.compose_release(name, version, channel, sequence, created)
-        inputs = (key, passphrase_file, images_file, ca_file, cert_file, key_file, authfile)
+        inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
         flags.check_output(output, [*map(Path, sources or ()), *filter(None, inputs)])
         wanted = flags.choose_platforms(platforms or [], machine.machine())
         located = parse_mirrors(mirrors or [])
         gathered = _gather(sources, images, images_file, rules)
         inventory = gathered.inventory
+        refuse_impossible(gathered.uses)
         if strict:
             _refuse_undecided(inventory)
         progress = open_progress(sys.stderr, sys.stderr.isatty())
@@ -261,10 +262,12 @@ def _gather(
     rules: Path | None,
 ) -> Gathered:
     from airgap_bundler.gathering import Wanted, gather
+    from airgap_bundler.sources.folder import read_stream
     from airgap_bundler.sources.manifests import STDIN
 
     wanted = Wanted(tuple(sources or ()), tuple(images or ()), images_file, rules)
-    return gather(wanted, sys.stdin.buffer.read() if STDIN in wanted.sources else b"")
+    stdin = read_stream(sys.stdin.buffer, STDIN) if STDIN in wanted.sources else b""
+    return gather(wanted, stdin)
 
 
 def _print_inventory(gathered: Gathered, form: Format) -> None:

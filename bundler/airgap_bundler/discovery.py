@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from airgap_shared.errors import AirgapError, ImageReferenceInvalid, UsageError
 from airgap_shared.kube.imagefields import find_images
+from airgap_shared.kube.imagerules import FIELD_RULES
+from airgap_shared.kube.imagetokens import is_placeholder
 from airgap_shared.kube.objects import KubeObject
 from airgap_shared.kube.ruleset import DEFAULT_RULES, RuleSet
 from airgap_shared.kube.uses import ImageUse, Verdict
@@ -14,6 +17,8 @@ from airgap_shared.oci.reference import Reference, parse_reference
 
 FORMAT = 1
 GIVEN_RULE = "given"
+_CERTAIN = frozenset(rule.name for rule in FIELD_RULES)
+_SHOUTED = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,30 @@ def take_inventory(uses: Iterable[ImageUse], given: Sequence[GivenImage] = ()) -
     )
 
 
+def refuse_impossible(uses: Iterable[ImageUse]) -> None:
+    """Refuse what stands where a container's image must and can never be one.
+
+    Placeholders are left to whoever fills them in; what a rules file ignores is left alone.
+
+    Raises:
+        ImageReferenceInvalid: no reference, and nothing that becomes one; all are named together.
+
+    """
+    impossible = [
+        use
+        for use in uses
+        if use.rule in _CERTAIN and use.verdict is Verdict.UNDECIDED and not _awaits(use.text)
+    ]
+    if impossible:
+        raise ImageReferenceInvalid(
+            f"{len(impossible)} container images are no image references",
+            where=impossible[0].place,
+            changed="nothing was written",
+            next_step="correct them, or ignore them in a rules file (--rules)",
+            details=[f"{use.place}: {use.text!r}: {use.reason}" for use in impossible],
+        )
+
+
 def parse_given_image(text: str, origin: str = "--image") -> GivenImage:
     """Read a reference from the command line.
 
@@ -175,6 +204,11 @@ def inventory_document(inventory: ImageInventory) -> dict[str, object]:
         "undecided": [_document(entry) for entry in inventory.undecided],
         "ignored": [_document(entry) for entry in inventory.ignored],
     }
+
+
+def _awaits(text: str) -> bool:
+    """Whether somebody is to put an image here: a template, or a word like IMAGE_NAME."""
+    return is_placeholder(text) or _SHOUTED.fullmatch(text) is not None
 
 
 def _without_comment(line: str) -> str:

@@ -15,8 +15,9 @@ from airgap_bundler.discovery import (
 )
 from airgap_bundler.operators.knowledge import Needed, load_knowledge, needed_images
 from airgap_bundler.sources.application import Application
+from airgap_bundler.sources.folder import read_file
 from airgap_bundler.sources.manifests import load_application
-from airgap_shared.errors import UsageError
+from airgap_shared.errors import MediaReadError, UsageError
 from airgap_shared.kube.imagefields import find_images
 from airgap_shared.kube.ruleset import DEFAULT_RULES, RuleSet
 from airgap_shared.kube.rulesfile import parse_rules
@@ -91,6 +92,6 @@ def _declared(rules: RuleSet, file: Path | None) -> Sequence[GivenImage]:
 
 def _read(path: Path, what: str) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as problem:
-        raise UsageError(f"cannot read {what}: {problem.strerror}", where=str(path)) from problem
+        return read_file(path)
+    except MediaReadError as problem:
+        raise UsageError(f"{what}: {problem.what}", where=str(path)) from problem

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from airgap_bundler.sources.folder import read_images_file, read_stream
+from airgap_bundler.gathering import Wanted, gather
+from airgap_bundler.sources.folder import read_stream
 from airgap_shared.errors import LimitExceeded, UsageError
 from airgap_shared.kube.yamltext import SIZE_LIMIT
 from support.commands import Finished
 from support.in_process import run_here
 from support.journey import refused, succeeded, write_key_pair
 
+ENDLESS = Path("/dev/zero")
 MANIFEST = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 
 
@@ -114,13 +116,14 @@ def test_a_passphrase_without_an_end_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_a_user_gives_is_read_up_to_a_limit() -> None:
-    with pytest.raises(LimitExceeded):
-        read_images_file(Path("/dev/zero"))
+    for endless in (Wanted(images_file=ENDLESS), Wanted(("app.yaml",), rules_file=ENDLESS)):
+        with pytest.raises(LimitExceeded):
+            gather(endless, b"")
     with pytest.raises(UsageError):
-        read_images_file(Path("/nowhere/images.txt"))
+        gather(Wanted(images_file=Path("/nowhere/images.txt")), b"")
     assert len(read_stream(io.BytesIO(bytes(SIZE_LIMIT)), "-")) == SIZE_LIMIT
-    with Path("/dev/zero").open("rb") as endless, pytest.raises(LimitExceeded):
-        read_stream(endless, "-")
+    with ENDLESS.open("rb") as stream, pytest.raises(LimitExceeded):
+        read_stream(stream, "-")
 
 
 def test_files_that_differ_in_case_only_are_refused(folder: Path) -> None:

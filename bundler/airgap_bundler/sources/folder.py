@@ -73,20 +73,6 @@ def read_stream(stream: BinaryIO, name: str) -> bytes:
     return content
 
 
-def read_images_file(path: Path) -> bytes:
-    """The bytes of a list of images, bounded.
-
-    Raises:
-        LimitExceeded: it is larger than a manifest may be.
-        UsageError: it cannot be read.
-
-    """
-    try:
-        return read_file(path)
-    except MediaReadError as problem:
-        raise UsageError(f"the images file: {problem.what}", where=str(path)) from problem
-
-
 def _entries(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     """Every entry below a folder but other folders, hidden ones and links among them."""
     try:
