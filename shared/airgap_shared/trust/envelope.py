@@ -15,8 +15,8 @@ from airgap_shared.trust.keys import Signer
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 ENVELOPE_LIMIT = 16 * 1024 * 1024
 SIGNATURE_LIMIT = 16
+SIGNATURE_BYTES_LIMIT = 1024
 _WHERE = "signature envelope"
-_SIGNATURE_BYTES_LIMIT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ def parse_envelope(raw: bytes) -> Envelope:
     signatures = tuple(
         Signature(entry.optional_text("keyid") or "", _decode(entry, "sig")) for entry in entries
     )
-    if any(len(signature.value) > _SIGNATURE_BYTES_LIMIT for signature in signatures):
-        raise LimitExceeded(f"a signature over {_SIGNATURE_BYTES_LIMIT} bytes", where=_WHERE)
+    if any(len(signature.value) > SIGNATURE_BYTES_LIMIT for signature in signatures):
+        raise LimitExceeded(f"a signature over {SIGNATURE_BYTES_LIMIT} bytes", where=_WHERE)
     return Envelope(fields.text("payloadType"), _decode(fields, "payload"), signatures)
 
 

@@ -1,0 +1,42 @@
+"""The numbers of bundle-spec.md are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from airgap_shared.bundle import frames, names
+from airgap_shared.kube import yamltext
+from airgap_shared.oci import fields, manifest
+from airgap_shared.trust import envelope
+
+_SPECIFICATION = Path(__file__).parents[1] / "bundle-spec.md"
+_MIB = 1 << 20
+
+
+def limits() -> dict[str, str]:
+    """The rows of the tables of section 9."""
+    section = _SPECIFICATION.read_text().partition("## 9. Limits")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE)
+    return {what: limit for what, limit in rows if what != "what"}
+
+
+def test_the_limits_are_those_of_the_specification() -> None:
+    assert limits() == {
+        "envelope": f"{envelope.ENVELOPE_LIMIT // _MIB} MiB",
+        "signatures": f"{envelope.SIGNATURE_LIMIT}, each {envelope.SIGNATURE_BYTES_LIMIT:,} bytes",
+        "members": f"{names.MEMBER_LIMIT:,}",
+        "all members but blobs, together": f"{names.METADATA_LIMIT // _MIB} MiB",
+        "a manifest or index": f"{manifest.MANIFEST_LIMIT // _MIB} MiB",
+        "descriptors in one manifest": f"{manifest.DESCRIPTOR_LIMIT:,}",
+        "nesting of indexes": f"{names.NESTING_LIMIT}",
+        "nesting of JSON": f"{fields.MAX_DEPTH}",
+        "zstd frames": f"2^{frames.FRAME_COUNT_LIMIT.bit_length() - 1}",
+        "content of a zstd frame": f"2^{frames.FRAME_LIMIT.bit_length() - 1} bytes",
+        "window of a zstd frame": f"2^{frames.WINDOW_LIMIT.bit_length() - 1} bytes",
+        "a file": f"{yamltext.SIZE_LIMIT // _MIB} MiB",
+        "nesting of YAML or JSON": f"{yamltext.DEPTH_LIMIT}",
+        "values in a file, an alias counted as what it stands for": f"{yamltext.NODE_LIMIT:,}",
+        "uses of aliases in a file": f"{yamltext.ALIAS_LIMIT:,}",
+        "merge keys in a file": f"{yamltext.MERGE_LIMIT:,}",
+    }
