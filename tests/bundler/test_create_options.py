@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from pathlib import Path
 
@@ -133,3 +134,20 @@ def test_files_that_differ_in_case_only_are_refused(folder: Path) -> None:
     if len(list((folder / "app").iterdir())) == 1:
         pytest.skip("this file system does not tell them apart")
     assert "a.yaml" in refused(create(folder, "app"), 2, "UsageError").err
+
+
+@pytest.mark.parametrize("wish", ["sequence", "time", "nothing"])
+def test_an_interrupted_run_is_gone_on_with_unless_another_is_asked_for(
+    folder: Path, wish: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeeded(create(folder))
+    before = (folder / "out").read_bytes()
+    (folder / "out").rename(folder / "out.partial")
+    if wish == "time":
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", "5")
+    done = succeeded(create(folder, *(("--sequence", "5") if wish == "sequence" else ())))
+    assert ("starting over" in done.err) is (wish != "nothing")
+    assert ((folder / "out").read_bytes() == before) is (wish == "nothing")
+    if wish != "nothing":
+        shown = succeeded(run_here(folder, "airgap-bundle", "inspect", "out", "--format", "json"))
+        assert json.loads(shown.out)["sequence"] == 5
