@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from airgap_shared.bundle import names
 from airgap_shared.bundle.index import compose_index
 from airgap_shared.bundle.plan import BundlePlan
@@ -19,12 +17,13 @@ from airgap_shared.oci.reference import parse_reference
 from airgap_shared.stores.bundlewriter import PartialBundle
 from airgap_shared.stores.progress import NoProgress
 from airgap_shared.trust.envelope import seal
-from airgap_shared.trust.keys import PrivateKey, Signer
+from airgap_shared.trust.keys import Signer
 from airgap_shared.trust.policy import TrustPolicy
 from support.images import BuiltImage, Content, chunks_of, size_of
+from support.keys import fixed_key
 
 #: The same on every run, and so are the bundles it signs.
-KEY = PrivateKey(ec.derive_private_key(0x5EED, ec.SECP256R1()))
+KEY = fixed_key(0)
 POLICY = TrustPolicy((KEY.public_key,))
 RELEASE = Release(
     "shop",

@@ -24,9 +24,10 @@ from airgap_shared.errors import (
     UsageError,
 )
 from airgap_shared.stores.medium import FileMedium, StreamMedium
-from airgap_shared.trust.keys import KEY_FILE_LIMIT, PrivateKey
+from airgap_shared.trust.keys import KEY_FILE_LIMIT
+from support.keys import fixed_key
 
-KEY = PrivateKey.generate()
+KEY = fixed_key(1)
 
 
 def test_a_policy_is_made_of_key_files(tmp_path: Path) -> None:

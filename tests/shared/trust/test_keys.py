@@ -24,8 +24,9 @@ from airgap_shared.trust.keys import (
     parse_private_key,
     parse_public_key,
 )
+from support.keys import fixed_key
 
-KEY = PrivateKey.generate()
+KEY = fixed_key(1)
 MESSAGE = b"a message"
 
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not here")

@@ -21,8 +21,9 @@ from airgap_shared.trust.envelope import (
 )
 from airgap_shared.trust.keys import PrivateKey
 from airgap_shared.trust.policy import TrustPolicy, unseal
+from support.keys import fixed_key
 
-OURS, THEIRS, OTHER = PrivateKey.generate(), PrivateKey.generate(), PrivateKey.generate()
+OURS, THEIRS, OTHER = fixed_key(1), fixed_key(2), fixed_key(3)
 PAYLOAD = b'{"_type": "statement"}'
 SEALED = seal(PAYLOAD, [OURS])
 
