@@ -13,8 +13,10 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 _SOURCE_ROOTS = os.pathsep.join(str(_CHECKOUT / name) for name in ("shared", "bundler", "importer"))
 
 # The peak comes from the process itself: ru_maxrss counts the memory of whoever started it too.
+# Ctrl-C works as at a terminal, even where whoever runs the tests in the background ignores it.
 _BOOTSTRAP = """
-import atexit, importlib, pathlib, re, sys
+import atexit, importlib, pathlib, re, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 module, peak = sys.argv[1:3]
 sys.argv[:] = [sys.argv[3], *sys.argv[4:]]
 def report():
