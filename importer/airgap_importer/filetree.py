@@ -8,12 +8,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import re
 import stat
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
-_COMPONENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+from airgap_shared.bundle.names import is_safe_component
+
 _DEEPEST = 16
 _OUR_DEPTH = 4
 _RENAME_EXCHANGE = 2  # renameat2(2)
@@ -23,16 +23,6 @@ _NOT_TO_BE_HAD = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
 
 # A directory to be written: its files as bytes, its directories as trees.
 Tree = dict[str, "bytes | Tree"]
-
-
-def is_safe_component(name: str) -> bool:
-    """Whether a file or directory of the application may have this name."""
-    return _COMPONENT.fullmatch(name) is not None
-
-
-def is_safe_path(path: str) -> bool:
-    """Whether a file of the application may have this relative path."""
-    return _is_safe(path, _DEEPEST)
 
 
 def _is_safe(path: str, deepest: int) -> bool:

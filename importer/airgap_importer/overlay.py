@@ -21,8 +21,6 @@ from pathlib import Path
 
 from airgap_importer.filetree import (
     Tree,
-    is_safe_component,
-    is_safe_path,
     kind_of,
     names_in,
     open_directory,
@@ -44,6 +42,7 @@ from airgap_importer.overlaymarker import (
 )
 from airgap_importer.rewriting import Overlay
 from airgap_importer.switching import Swap, carry_out
+from airgap_shared.bundle.names import is_safe_component, is_safe_path
 from airgap_shared.errors import (
     DiskFull,
     Locked,

@@ -8,14 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from airgap_importer.filetree import (
-    exchange,
-    exchange_by_renames,
-    is_safe_path,
-    kind_of,
-    tree_of,
-    write_tree,
-)
+from airgap_importer.filetree import exchange, exchange_by_renames, kind_of, tree_of, write_tree
+from airgap_shared.bundle.names import is_safe_path
 
 _Exchange = Callable[[int, str, int, str], None]
 

@@ -41,6 +41,15 @@ def blob_path(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
+def is_safe_component(name: str) -> bool:
+    """Whether one name of a path is as :func:`is_safe_path` asks for."""
+    return (
+        _COMPONENT.fullmatch(name) is not None
+        and not name.endswith(".")
+        and not _DEVICES.fullmatch(name)
+    )
+
+
 def is_safe_path(path: str) -> bool:
     """Whether a relative path can be written anywhere without surprise.
 
@@ -48,10 +57,7 @@ def is_safe_path(path: str) -> bool:
     ending with a dot or naming a device of Windows.
     """
     components = path.split("/")
-    return len(components) <= _DEPTH and all(
-        _COMPONENT.fullmatch(part) and not part.endswith(".") and not _DEVICES.fullmatch(part)
-        for part in components
-    )
+    return len(components) <= _DEPTH and all(map(is_safe_component, components))
 
 
 def conflicting_path(paths: Iterable[str]) -> str | None:
