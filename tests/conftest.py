@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -84,3 +84,17 @@ def make_proxy(servers: ExitStack) -> MakeProxy:
         return servers.enter_context(FaultProxy(upstream, *rules))
 
     return start
+
+
+#: The fixture that reports a figure: what was counted, and how many.
+Figure = Callable[[str, int], None]
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Figure:
+    """Report a figure of this run: ``figure("bit flips found", 15223)``; equal names are added."""
+
+    def report(name: str, count: int) -> None:
+        record_property(f"figure:{name}", count)
+
+    return report
