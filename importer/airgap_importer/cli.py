@@ -21,10 +21,17 @@ from airgap_shared.console.inspection import (
     BundleArgument,
     FormatOption,
     JobsOption,
-    KeysOption,
-    expiry_note,
 )
 from airgap_shared.console.outcome import Format, command, print_result
+from airgap_shared.console.trusting import (
+    AppOption,
+    KeysOption,
+    NowOption,
+    SignaturesOption,
+    ThresholdOption,
+    TrustOptions,
+    clock_reading,
+)
 
 if TYPE_CHECKING:
     from airgap_importer.apply import Applied
@@ -66,6 +73,10 @@ def apply(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the overlay is written.")
     ],
     keys: KeysOption = None,
+    threshold: ThresholdOption = 1,
+    named: AppOption = "",
+    signatures: SignaturesOption = None,
+    now: NowOption = "",
     plain_http: PlainHttpOption = False,
     ca_file: CaFileOption = None,
     cert_file: CertFileOption = None,
@@ -108,11 +119,12 @@ def apply(
             given_credential,
             open_registries,
         )
-        from airgap_shared.console.files import load_policy, open_medium
+        from airgap_shared.console.files import open_medium
         from airgap_shared.console.progress import open_progress
         from airgap_shared.stores.opening import open_bundle
 
-        policy = load_policy(keys or [])
+        trust = TrustOptions(keys, threshold, named, signatures, now)
+        gate = trust.gate(clock_reading())
         target = parse_target(endpoint, namespace, plain_http)
         credential = given_credential(username, password_stdin)
         plain = (target.registry,) if plain_http else ()
@@ -131,9 +143,7 @@ def apply(
             open_medium(bundle) as medium,
             open_registries(options, jobs, progress.note) as registries,
         ):
-            verified = open_bundle(medium, policy)
-            if note := expiry_note(verified.statement):
-                progress.note(note)
+            verified = open_bundle(medium, gate, detached=trust.detached())
             registry = registries.open(target.registry)
             application = Application(verified, target, registry, output, jobs, progress)
             choices = Choices(move_tags, check_blobs, downstream)

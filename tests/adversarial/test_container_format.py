@@ -7,10 +7,12 @@ import random
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from airgap_shared.bundle.admission import Gate
 from airgap_shared.errors import AirgapError
 from airgap_shared.stores.medium import FileMedium, StreamMedium
 from airgap_shared.stores.opening import open_bundle
@@ -92,7 +94,8 @@ class Reader:
 
     def __init__(self, folder: Path, key: Key) -> None:
         self._file = folder / "candidate"
-        self._policy = TrustPolicy((parse_public_key(key.public_pem),))
+        policy = TrustPolicy.of_keys((parse_public_key(key.public_pem),))
+        self._gate = Gate(policy, datetime(2026, 6, 1, tzinfo=UTC))
 
     def from_file(self, data: bytes) -> dict[str, bytes] | str:
         """Content by path if every byte is as signed; otherwise the name of the error."""
@@ -106,7 +109,7 @@ class Reader:
 
     def _outcome(self, medium: FileMedium | StreamMedium) -> dict[str, bytes] | str:
         try:
-            bundle = open_bundle(medium, self._policy)
+            bundle = open_bundle(medium, self._gate)
             found = {file.path: file.content for file in bundle.files}
             found |= {str(d): manifest.raw for d, manifest in bundle.graph.manifests.items()}
             for position, member in bundle.blobs():

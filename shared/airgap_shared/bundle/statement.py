@@ -132,6 +132,14 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def parse_time(text: str) -> datetime | None:
+    """A time that :func:`format_time` could have written; None for any other text."""
+    try:
+        return datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
 def parse_statement(payload: bytes) -> Statement:
     """Read a statement whose signature has been verified (bundle-spec.md, Verification, 7–9).
 
@@ -218,13 +226,10 @@ def _platforms(predicate: Fields) -> tuple[str, ...]:
 
 
 def _time(fields: Fields, key: str) -> datetime:
-    text = fields.text(key)
-    try:
-        if _TIME.fullmatch(text):
-            return datetime.fromisoformat(text)
-    except ValueError as problem:
-        raise StatementInvalid(f"no such time: {text}", where=f"{fields.place}.{key}") from problem
-    return fields.refuse("not a time like 2026-01-01T00:00:00Z", key)
+    moment = parse_time(fields.text(key))
+    if moment is None:
+        fields.refuse("not a time like 2026-01-01T00:00:00Z", key)
+    return moment
 
 
 def _members(predicate: Fields) -> tuple[Member, ...]:
