@@ -13,27 +13,27 @@ import errno
 import fcntl
 import logging
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap_importer.filetree import (
+    PARTIAL,
     Tree,
     kind_of,
     names_in,
     open_directory,
     opened,
+    remove,
+    replace_file,
     sync,
     tree_of,
-    write_file,
     write_tree,
 )
 from airgap_importer.kustomization import FILE_NAME, downstream_text, interlock_text
 from airgap_importer.overlaymarker import (
     MARKER,
-    PARTIAL,
     STATE,
     check_ownership,
     check_places,
@@ -125,7 +125,7 @@ def open_overlay_directory(path: Path, app: str) -> Iterator[OverlayDirectory]:
             _lock(state, path)
             _tidy(state)
             if kind_of(state, MARKER) == "absent":
-                _write_record(state, MARKER, marker_of(app))
+                replace_file(state, MARKER, marker_of(app))
                 sync(folder)
         yield OverlayDirectory(path, folder, state)
 
@@ -150,7 +150,7 @@ class OverlayDirectory:
         tree.setdefault("upstream", {})
         tree[_INTERLOCK] = {FILE_NAME: interlock_text()}
         with _told(self.path):
-            _remove(self._state, _STAGED)
+            remove(self._state, _STAGED)
             write_tree(self._state, _STAGED, tree)
             sync(self._state)
         return StagedOverlay(self.path / STATE / _STAGED / "overlays" / "midstream")
@@ -169,7 +169,7 @@ class OverlayDirectory:
             carry_out(swaps)
         with _told(self.path, changed="everything was imported and the overlay was replaced"):
             self._make_downstream(downstream)
-            _remove(self._state, _STAGED)
+            remove(self._state, _STAGED)
 
     @contextmanager
     def planned_switch(self) -> Iterator[tuple[Swap, ...]]:
@@ -200,7 +200,7 @@ class OverlayDirectory:
         if not is_safe_component(name) or name in (MARKER, _STAGED):
             raise ValueError(f"{name!r} cannot name a record")
         with _told(self.path):
-            _write_record(self._state, name, content)
+            replace_file(self._state, name, content)
 
     def _make_downstream(self, name: str) -> None:
         with ExitStack() as stack:
@@ -235,26 +235,10 @@ def _lock(state: int, path: Path) -> None:
 
 def _tidy(state: int) -> None:
     """Remove what a killed run left."""
-    _remove(state, _STAGED)
+    remove(state, _STAGED)
     for name in names_in(state):
         if name.endswith(PARTIAL):
-            _remove(state, name)
-
-
-def _remove(parent: int, name: str) -> None:
-    match kind_of(parent, name):
-        case "directory":
-            shutil.rmtree(name, dir_fd=parent)
-        case "other":
-            os.unlink(name, dir_fd=parent)
-
-
-def _write_record(state: int, name: str, content: bytes) -> None:
-    partial = name + PARTIAL
-    _remove(state, partial)
-    write_file(state, partial, content)
-    os.replace(partial, name, src_dir_fd=state, dst_dir_fd=state)
-    sync(state)
+            remove(state, name)
 
 
 def _tree(overlay: Overlay, upstream: Iterable[ManifestFile]) -> Tree:

@@ -435,6 +435,10 @@ class OverlayNotWritable(LocalError):
     """The overlay directory cannot be written."""
 
 
+class StateNotWritable(LocalError):
+    """What an import is remembered by cannot be written."""
+
+
 class OverlayNotOurs(LocalError):
     """The output directory holds something this tool did not make."""
 
