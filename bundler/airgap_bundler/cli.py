@@ -189,6 +189,10 @@ def create(
         int | None,
         typer.Option("--sequence", metavar="N", help="Grows with each release; default: the time."),
     ] = None,
+    valid_days: Annotated[
+        int,
+        typer.Option("--valid-days", metavar="N", help="How long it may be imported."),
+    ] = 180,
     jobs: JobsOption = 4,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Resolve all images, write nothing.")
@@ -214,7 +218,7 @@ def create(
         signer = flags.load_key(key, passphrase_file)
         epoch = os.environ.get(flags.EPOCH, "")
         created = flags.creation_time(epoch)
-        release = flags.compose_release(name, version, channel, sequence, created)
+        release = flags.compose_release(name, (version, channel), sequence, created, valid_days)
         inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
         flags.check_output(output, [*map(Path, sources or ()), *filter(None, inputs)])
         wanted = flags.choose_platforms(platforms or [], machine.machine())
@@ -226,6 +230,8 @@ def create(
             _refuse_undecided(inventory)
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         _note_left_out(gathered, progress)
+        if note := flags.expiry_note(release, flags.creation_time("")):
+            progress.note(note)
         options = RegistryOptions(
             tuple(plain_http or ()),
             ca_file,

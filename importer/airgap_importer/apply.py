@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from airgap_importer.coverage import Coverage
-from airgap_importer.memory import Memory
+from airgap_importer.history.memory import Memory
+from airgap_importer.history.receipt import Receipt
 from airgap_importer.overlay import (
     DEFAULT_DOWNSTREAM,
     OverlayDirectory,
@@ -22,7 +23,6 @@ from airgap_importer.overlay import (
 from airgap_importer.proof import Find, Proof, check_changes, promised_by, prove
 from airgap_importer.pushing import Push, PushReport
 from airgap_importer.pushplan import PushPlan, PushPlanner
-from airgap_importer.receipt import Receipt
 from airgap_importer.relocation import Relocation, Target, relocate
 from airgap_importer.relocationrecord import RelocationRecord, load_relocation_record
 from airgap_importer.rendering import Renderer, Rendering

@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airgap_importer.history.cli import (
+    EndpointOption,
+    NamespaceOption,
+    PasswordOption,
+    PlainHttpOption,
+    StateDirOption,
+    UsernameOption,
+    audit,
+    state_app,
+    status,
+)
 from airgap_shared.console.access import state_folder
 from airgap_shared.console.application import (
     AuthfileOption,
@@ -45,39 +56,16 @@ app = make_application(
 )
 
 HostArgument = Annotated[str, typer.Argument(metavar="HOST", help="The registry, HOST[:PORT].")]
-PlainHttpOption = Annotated[bool, typer.Option("--plain-http", help="The registry has no TLS.")]
-UsernameOption = Annotated[
-    str | None, typer.Option("--username", "-u", metavar="NAME", help="The user to push as.")
-]
-StateDirOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--state-dir",
-        metavar="DIR",
-        help="Where imports are remembered; default: AIRGAP_STATE_DIR, or airgap-import in the "
-        "user's state folder.",
-    ),
-]
-PasswordOption = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-]
+app.command("status")(status)
+app.command("audit")(audit)
+app.add_typer(state_app)
 
 
 @app.command()
 def apply(
     bundle: BundleArgument,
-    endpoint: Annotated[
-        str,
-        typer.Option(
-            "--registry-endpoint", metavar="HOST[:PORT][/PREFIX]", help="The private registry."
-        ),
-    ],
-    namespace: Annotated[
-        str,
-        typer.Option(
-            "--image-namespace", metavar="NS", help="The path all images get; may be empty."
-        ),
-    ],
+    endpoint: EndpointOption,
+    namespace: NamespaceOption,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the overlay is written.")
     ],
@@ -137,10 +125,10 @@ def apply(
     """
     with command(form):
         from airgap_importer.apply import Application, Choices
-        from airgap_importer.memory import Memory, Terms
+        from airgap_importer.history.folder import latest_seen
+        from airgap_importer.history.memory import Memory, Terms
         from airgap_importer.relocation import parse_target
         from airgap_importer.rendering import choose_renderer
-        from airgap_importer.statefolder import latest_seen
         from airgap_shared.bundle.admission import Consent, Gate, check_clock
         from airgap_shared.console.access import (
             RegistryOptions,

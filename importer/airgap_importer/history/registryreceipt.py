@@ -12,8 +12,8 @@ import json
 import re
 from dataclasses import dataclass
 
+from airgap_importer.history.receipt import Receipt, parse_receipt
 from airgap_importer.pushing import keep_tag
-from airgap_importer.receipt import Receipt, parse_receipt
 from airgap_importer.relocation import RECEIPTS, Target
 from airgap_shared.errors import (
     AirgapError,

@@ -21,8 +21,8 @@ from datetime import datetime
 from pathlib import Path
 
 from airgap_importer.filetree import replace_file
-from airgap_importer.receipt import Receipt
-from airgap_importer.state import ImportState, parse_state
+from airgap_importer.history.receipt import Receipt
+from airgap_importer.history.state import ImportState, parse_state
 from airgap_shared.errors import AirgapError, DiskFull, Locked, StateCorrupt, StateNotWritable
 
 STATE = "state.json"

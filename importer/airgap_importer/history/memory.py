@@ -14,13 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from airgap_importer import statefolder
-from airgap_importer.auditlog import append_entry
-from airgap_importer.journal import Journal
-from airgap_importer.receipt import Receipt
-from airgap_importer.registryreceipt import UNWILLING, RegistryReceipts
+from airgap_importer.history import folder as places
+from airgap_importer.history.auditlog import append_entry
+from airgap_importer.history.journal import Journal
+from airgap_importer.history.receipt import Receipt
+from airgap_importer.history.registryreceipt import UNWILLING, RegistryReceipts
+from airgap_importer.history.state import ImportState
 from airgap_importer.relocation import Target
-from airgap_importer.state import ImportState
 from airgap_shared.bundle.admission import Accepted, Candidate, Consent, Gate, Step, check_sequence
 from airgap_shared.errors import AirgapError, AppMismatch, RegistryError
 from airgap_shared.stores.ports import ImageTarget
@@ -93,9 +93,9 @@ class Memory:
         self._candidate = candidate
         app, target = candidate.release.app, str(self._target)
         if not self._terms.dry_run:
-            locked = statefolder.locked_place(self._folder, target, app)
+            locked = places.locked_place(self._folder, target, app)
             self._place = self._stack.enter_context(locked)
-        self._state = statefolder.load_state(self._folder, target, app)
+        self._state = places.load_state(self._folder, target, app)
         self._check_channel()
         self._compare(self._here())
 
@@ -172,8 +172,8 @@ class Memory:
             receipt = replace(receipt, audit=entry.digest)
         place = self._locked_place
         document = json.dumps(receipt.to_document(), indent=1, sort_keys=True) + "\n"
-        statefolder.write_receipt(place, receipt, document.encode())
-        statefolder.write_state(place, self._state.with_receipt(receipt, self._terms.clock))
+        places.write_receipt(place, receipt, document.encode())
+        places.write_state(place, self._state.with_receipt(receipt, self._terms.clock))
         self._keep_in_registry(receipt)
         self._journal.note("end")
         return receipt

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from airgap_importer.statefolder import told
+from airgap_importer.history.folder import told
 from airgap_shared.errors import ContentRefused, StateCorrupt
 from airgap_shared.oci.fields import Fields, parse_json
 

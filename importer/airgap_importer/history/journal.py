@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from airgap_importer.statefolder import JOURNAL, told
+from airgap_importer.history.folder import JOURNAL, told
 
 _SIZE_LIMIT = 16 << 20
 
