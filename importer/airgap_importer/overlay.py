@@ -73,9 +73,10 @@ def check_overlay_directory(path: Path, app: str) -> None:
 
     Raises:
         OverlayNotOurs: it holds something else, another application, or a link in the wrong place.
-        OverlayNotWritable: it cannot be read.
+        OverlayNotWritable: it cannot be read or written.
 
     """
+    _check_writable(path)
     with _told(path), ExitStack() as stack:
         try:
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -83,6 +84,19 @@ def check_overlay_directory(path: Path, app: str) -> None:
             return
         stack.callback(os.close, folder)
         check_ownership(folder, path, app)
+
+
+def _check_writable(path: Path) -> None:
+    """Raise OverlayNotWritable where the kernel would not let us write, or make, the directory."""
+    place = path.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+        raise OverlayNotWritable(
+            "the overlay cannot be written: the file system is read-only, or not yours to write",
+            where=str(place),
+            next_step="choose another --output, or have it made writable",
+        )
 
 
 def check_overlay(overlay: Overlay, upstream: Iterable[ManifestFile], downstream: str) -> None:

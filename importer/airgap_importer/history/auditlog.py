@@ -78,30 +78,29 @@ def read_entries(folder: Path) -> list[AuditEntry]:
     entries: list[AuditEntry] = []
     previous = _NOTHING
     for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
-        facts = _parse(line, f"{path}:{number}")
-        if (facts.get("n"), facts.get("prev")) != (number, previous):
+        fields = _parse(line, f"{path}:{number}")
+        if (fields.count("n"), fields.text("prev")) != (number, previous):
             raise StateCorrupt(
                 "the chain is broken: a line before was changed, taken out or put in",
                 where=f"{path}:{number}",
                 next_step="compare with a copy, and with the receipts in the registries",
             )
         previous = _digest(line)
-        entries.append(AuditEntry(number, previous, facts))
+        entries.append(AuditEntry(number, previous, fields.mapping))
     return entries
 
 
 def _last(lines: list[bytes], where: str) -> tuple[int, str]:
     if not lines:
         return 0, _NOTHING
-    facts = _parse(lines[-1], f"{where}:{len(lines)}")
-    if facts.get("n") != len(lines):
+    if _parse(lines[-1], f"{where}:{len(lines)}").count("n") != len(lines):
         raise StateCorrupt("its last line has another number", where=f"{where}:{len(lines)}")
     return len(lines), _digest(lines[-1])
 
 
-def _parse(line: bytes, where: str) -> Mapping[str, object]:
+def _parse(line: bytes, where: str) -> Fields:
     try:
-        return Fields(parse_json(line, where, StateCorrupt), where, StateCorrupt).mapping
+        return Fields(parse_json(line, where, StateCorrupt), where, StateCorrupt)
     except ContentRefused as problem:
         raise StateCorrupt(problem.what, where=where) from problem
 

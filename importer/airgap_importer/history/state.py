@@ -58,13 +58,9 @@ def parse_state(raw: bytes, where: str) -> ImportState:
     """
     try:
         return _parse(raw, where)
-    except ContentRefused as problem:
-        raise StateCorrupt(problem.what, where=problem.where) from problem
-    except StateCorrupt as problem:
-        problem.explain(
-            next_step="have it made again from the registry: airgap-import state rebuild"
-        )
-        raise
+    except (ContentRefused, StateCorrupt) as problem:
+        advice = problem.next_step or "have it made again: airgap-import state rebuild"
+        raise StateCorrupt(problem.what, where=problem.where, next_step=advice) from problem
 
 
 def _parse(raw: bytes, where: str) -> ImportState:
