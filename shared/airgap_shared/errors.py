@@ -129,6 +129,10 @@ class EnvelopeInvalid(BundleFormatError):
     """The signature envelope cannot be read."""
 
 
+class FormatUnsupported(BundleFormatError):
+    """A bundle of a later format, or one that needs what this tool does not know."""
+
+
 # 11: signature ----------------------------------------------------------------------------------
 
 

@@ -726,13 +726,22 @@ def test_statements_that_break_the_specification(victim: Victim, draft: Draft, k
         victim.resists_draft(hostile, key, 11, "StatementInvalid")
 
 
+@pytest.mark.parametrize(
+    "override",
+    [{"format": 2}, {"critical": ["unknown-extension"]}, {"base": {"digest": digest_of(b"")}}],
+)
+def test_g12_a_bundle_from_the_future(
+    victim: Victim, draft: Draft, key: Key, override: dict[str, object]
+) -> None:
+    hostile = replace(draft, predicate=override)
+    victim.resists_draft(hostile, key, 10, "FormatUnsupported")
+    assert "use a newer airgap-import" in victim.verify(hostile.pack(key)).err
+
+
 def _bad_predicates(draft: Draft) -> Iterator[dict[str, object]]:
     entries = [member.entry for member in draft.members]
-    yield {"format": 2}
     yield {"format": "1"}
     yield {"format": True}
-    yield {"critical": ["unknown-extension"]}
-    yield {"base": {"digest": digest_of(b"")}}
     yield {"app": "Not An App"}
     yield {"version": ""}
     yield {"sequence": -1}

@@ -120,7 +120,7 @@ def test_places_are_told_apart(tmp_path: Path) -> None:
 
 def test_one_import_at_a_time(tmp_path: Path) -> None:
     with locked_place(tmp_path, TARGET, "shop"):
-        with pytest.raises(Locked, match="process [0-9]+"), locked_place(tmp_path, TARGET, "shop"):
+        with pytest.raises(Locked, match=r"process [0-9]+"), locked_place(tmp_path, TARGET, "shop"):
             pass
         with locked_place(tmp_path, TARGET, "mail"), locked_place(tmp_path, "other", "shop"):
             pass
