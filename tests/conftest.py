@@ -14,6 +14,8 @@ from support.faults import Rule
 from support.tls import Authority, Certificate
 from support.token_server import MakeTokenServer, TokenPolicy, TokenServer
 
+pytest_plugins = ("support.scoreboard",)
+
 
 @pytest.fixture
 def servers() -> Iterator[ExitStack]:
