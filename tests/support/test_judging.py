@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from support import judging
 from support.commands import Finished
 from support.judging import Scene, judge_cost, judge_ending, judge_failure, judge_success
 from support.registry_storage import RegistryStorage, Snapshot
-from support.tally import TALLY, Zero
+from support.tally import Tally, Zero
 
 _REFUSED = Finished(10, "", "error: NotABundle: it is none\n")
 _DONE = Finished(0, "done", "")
@@ -23,10 +23,11 @@ _BEFORE = Scene(
 
 
 @pytest.fixture(autouse=True)
-def tally() -> Iterator[None]:
-    """Nothing that is tried here counts."""
-    yield
-    TALLY.drain()
+def tally(monkeypatch: pytest.MonkeyPatch) -> Tally:
+    """What is found here is counted here, not in the run."""
+    tally = Tally()
+    monkeypatch.setattr(judging, "TALLY", tally)
+    return tally
 
 
 def _with_blob(named: str, real: str) -> Scene:
@@ -34,16 +35,16 @@ def _with_blob(named: str, real: str) -> Scene:
     return replace(_BEFORE, registry=replace(_BEFORE.registry, blobs=blobs))
 
 
-def _violations() -> set[Zero]:
-    return {zero for zero, _ in TALLY.violations}
+def _found(tally: Tally) -> set[Zero]:
+    return {zero for zero, _ in tally.violations}
 
 
-def test_nothing_changed_is_right() -> None:
+def test_nothing_changed_is_right(tally: Tally) -> None:
     judge_failure(_REFUSED, _BEFORE, _BEFORE)
     judge_failure(_REFUSED, _BEFORE, _with_blob("sha256:b", "sha256:b"), signed={"sha256:b"})
     judge_success(_DONE, _BEFORE, _with_blob("sha256:b", "sha256:b"), signed={"sha256:b"})
-    assert TALLY.states == 3
-    assert _violations() == set()
+    assert tally.states == 3
+    assert _found(tally) == set()
 
 
 @pytest.mark.parametrize(
@@ -60,16 +61,18 @@ def test_nothing_changed_is_right() -> None:
         ),
     ],
 )
-def test_a_failed_run_that_changed_something_is_counted(after: Scene, zero: Zero) -> None:
+def test_a_failed_run_that_changed_something_is_counted(
+    tally: Tally, after: Scene, zero: Zero
+) -> None:
     with pytest.raises(AssertionError):
         judge_failure(_REFUSED, _BEFORE, after, signed={"sha256:c"})
-    assert _violations() == {zero}
+    assert _found(tally) == {zero}
 
 
-def test_a_run_that_succeeded_with_a_stranger_is_counted() -> None:
+def test_a_run_that_succeeded_with_a_stranger_is_counted(tally: Tally) -> None:
     with pytest.raises(AssertionError):
         judge_success(_DONE, _BEFORE, _with_blob("sha256:b", "sha256:b"), signed={"sha256:c"})
-    assert _violations() == {Zero.UNVERIFIED}
+    assert _found(tally) == {Zero.UNVERIFIED}
 
 
 def test_keep_tags_may_stay_of_a_late_failure() -> None:
@@ -88,10 +91,10 @@ def test_keep_tags_may_stay_of_a_late_failure() -> None:
         Finished(10, "", "Traceback (most recent call last)"),
     ],
 )
-def test_crashes_are_counted(done: Finished) -> None:
+def test_crashes_are_counted(tally: Tally, done: Finished) -> None:
     with pytest.raises(AssertionError):
         judge_ending(done)
-    assert _violations() == {Zero.CRASHED}
+    assert _found(tally) == {Zero.CRASHED}
 
 
 @pytest.mark.parametrize(
