@@ -11,8 +11,11 @@ import pytest
 from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
 from support.fault_proxy import FaultProxy, MakeProxy
 from support.faults import Rule
+from support.figures import Figure
 from support.tls import Authority, Certificate
 from support.token_server import MakeTokenServer, TokenPolicy, TokenServer
+
+pytest_plugins = ("support.scoreboard",)
 
 
 @pytest.fixture(autouse=True)
@@ -90,10 +93,6 @@ def make_proxy(servers: ExitStack) -> MakeProxy:
         return servers.enter_context(FaultProxy(upstream, *rules))
 
     return start
-
-
-#: The fixture that reports a figure: what was counted, and how many.
-Figure = Callable[[str, int], None]
 
 
 @pytest.fixture
