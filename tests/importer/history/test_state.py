@@ -17,27 +17,11 @@ from airgap_importer.history.folder import (
     write_receipt,
     write_state,
 )
-from airgap_importer.history.receipt import Receipt
 from airgap_importer.history.state import ImportState, parse_state
 from airgap_shared.bundle.admission import Step
 from airgap_shared.errors import Locked, StateCorrupt, StateNotWritable
-from airgap_shared.oci.digest import Digest
+from support.receipts import NOW, RECEIPT
 
-NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-RECEIPT = Receipt(
-    "shop",
-    "stable",
-    "1.5.2",
-    15,
-    Digest.of(b"statement"),
-    NOW - timedelta(days=3),
-    NOW + timedelta(days=100),
-    ("SHA256:abc",),
-    NOW,
-    Step.NEWER,
-    ("--now 2026-06-01",),
-    "sha256:" + "1" * 64,
-)
 TARGET = "registry.corp/shop"
 STATE = ImportState(TARGET, "shop", {"stable": RECEIPT}, NOW)
 MOMENTS = st.datetimes(datetime(1, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)).map(
