@@ -78,7 +78,7 @@ def keygen(
         from airgap_bundler.flags import read_passphrase
         from airgap_shared.console.files import write_new_file
         from airgap_shared.errors import UsageError
-        from airgap_shared.trust.keys import PrivateKey
+        from airgap_shared.trust.privatekey import PrivateKey
 
         if not prefix or prefix.endswith("/"):
             raise UsageError("PREFIX names no file", next_step="for example: keygen vendor")

@@ -13,7 +13,7 @@ from airgap_shared.bundle.statement import Release
 from airgap_shared.console.files import read_key_file, refuse_input, refuse_stranger
 from airgap_shared.errors import KeyFileInvalid, UsageError
 from airgap_shared.oci.platform import Platform
-from airgap_shared.trust.keys import PrivateKey, parse_private_key
+from airgap_shared.trust.privatekey import PrivateKey, parse_private_key
 
 ALL_PLATFORMS = "all"
 #: Set to a Unix time, it is taken for the time of creation (reproducible-builds.org).

@@ -25,13 +25,14 @@ from airgap_importer.relocationrecord import RelocationRecord, load_relocation_r
 from airgap_importer.rendering import Renderer, Rendering
 from airgap_importer.rewriting import Overlay, compose_overlay
 from airgap_shared.bundle import names
-from airgap_shared.bundle.statement import Statement, format_time
+from airgap_shared.bundle.statement import Statement
 from airgap_shared.errors import AirgapError
 from airgap_shared.kube.documents import Manifest, load_manifest
 from airgap_shared.kube.imagefields import find_images
 from airgap_shared.kube.objects import ManifestFile
 from airgap_shared.kube.rulesfile import parse_rules
 from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.moment import format_time
 from airgap_shared.stores.opening import VerifiedBundle
 from airgap_shared.stores.ports import ImageTarget
 from airgap_shared.stores.progress import Progress

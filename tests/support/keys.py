@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from airgap_shared.trust.keys import PrivateKey
+from airgap_shared.trust.privatekey import PrivateKey
 
 
 def fixed_key(number: int) -> PrivateKey:

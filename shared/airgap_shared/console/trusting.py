@@ -102,7 +102,7 @@ def parse_moment(text: str, where: str) -> datetime:
         UsageError: it is neither.
 
     """
-    from airgap_shared.bundle.statement import parse_time
+    from airgap_shared.oci.moment import parse_time
 
     moment = parse_time(f"{text}T00:00:00Z" if len(text) == len("2026-01-31") else text)
     if moment is None:
