@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airgap_importer.trustcli import trust as trust_commands
 from airgap_shared.console.application import (
     AuthfileOption,
     CaFileOption,
@@ -27,6 +28,7 @@ from airgap_shared.console.trusting import (
     AppOption,
     KeysOption,
     NowOption,
+    PolicyOption,
     SignaturesOption,
     ThresholdOption,
     TrustOptions,
@@ -43,6 +45,8 @@ app = make_application(
     "Bring a bundle made by airgap-bundle into a private registry, and write the kustomize "
     "overlay that uses it.",
 )
+
+app.add_typer(trust_commands, name="trust")
 
 HostArgument = Annotated[str, typer.Argument(metavar="HOST", help="The registry, HOST[:PORT].")]
 PlainHttpOption = Annotated[bool, typer.Option("--plain-http", help="The registry has no TLS.")]
@@ -73,7 +77,8 @@ def apply(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the overlay is written.")
     ],
     keys: KeysOption = None,
-    threshold: ThresholdOption = 1,
+    threshold: ThresholdOption = None,
+    policy: PolicyOption = None,
     named: AppOption = "",
     signatures: SignaturesOption = None,
     now: NowOption = "",
@@ -123,9 +128,9 @@ def apply(
         from airgap_shared.console.progress import open_progress
         from airgap_shared.stores.opening import open_bundle
 
-        trust = TrustOptions(keys, threshold, named, signatures, now)
-        gate = trust.gate(clock_reading())
+        trust = TrustOptions(keys, threshold, named, signatures, now, policy)
         target = parse_target(endpoint, namespace, plain_http)
+        gate = trust.gate(clock_reading(), f"{target.registry}/{target.path}".rstrip("/"))
         credential = given_credential(username, password_stdin)
         plain = (target.registry,) if plain_http else ()
         options = RegistryOptions(
