@@ -139,12 +139,14 @@ def _read(folder: int, path: Path) -> bytes:
         raise PolicyInvalid(
             f"cannot read: {what}", where=str(path), next_step="name the file itself"
         ) from problem
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _check_owner(os.fstat(descriptor), path)
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(POLICY_LIMIT + 1)
-        except OSError as problem:
-            raise PolicyInvalid(f"cannot read: {problem.strerror}", where=str(path)) from problem
+    except OSError as problem:
+        raise PolicyInvalid(f"cannot read: {problem.strerror}", where=str(path)) from problem
+    finally:
+        os.close(descriptor)
 
 
 def _check_owner(status: os.stat_result, path: Path) -> None:

@@ -162,7 +162,7 @@ def _app(fields: Fields, keys: Mapping[str, PublicKey]) -> AppTrust:
     return AppTrust(
         quorum.keys,
         None if name == ANY else name,
-        _label(fields, "channel") if "channel" in fields else None,
+        _channel(fields),
         quorum.threshold,
         None if days is None else timedelta(days=days),
         fields.optional_flag("allow_rollback"),
@@ -247,6 +247,15 @@ def _label(fields: Fields, key: str) -> str:
     if not _LABEL.fullmatch(text):
         fields.refuse("not 1–128 printable characters", key)
     return text
+
+
+def _channel(fields: Fields) -> str | None:
+    if "channel" not in fields:
+        return None
+    channel = _label(fields, "channel")
+    if channel == ANY:
+        fields.refuse("for any channel, leave it out", "channel")
+    return channel
 
 
 def _prefix(fields: Fields) -> str:
