@@ -20,6 +20,7 @@ from airgap_importer.history.cli import (
     state_app,
     status,
 )
+from airgap_importer.trustcli import trust as trust_commands
 from airgap_shared.console.access import state_folder
 from airgap_shared.console.application import (
     AuthfileOption,
@@ -39,6 +40,7 @@ from airgap_shared.console.trusting import (
     AppOption,
     KeysOption,
     NowOption,
+    PolicyOption,
     SignaturesOption,
     ThresholdOption,
     TrustOptions,
@@ -59,6 +61,7 @@ HostArgument = Annotated[str, typer.Argument(metavar="HOST", help="The registry,
 app.command("status")(status)
 app.command("audit")(audit)
 app.add_typer(state_app)
+app.add_typer(trust_commands, name="trust")
 
 
 @app.command()
@@ -70,7 +73,8 @@ def apply(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the overlay is written.")
     ],
     keys: KeysOption = None,
-    threshold: ThresholdOption = 1,
+    threshold: ThresholdOption = None,
+    policy: PolicyOption = None,
     named: AppOption = "",
     signatures: SignaturesOption = None,
     now: NowOption = "",
@@ -140,11 +144,11 @@ def apply(
         from airgap_shared.console.signals import finished_first
         from airgap_shared.stores.opening import open_bundle
 
-        trust = TrustOptions(keys, threshold, named, signatures, now)
-        policy, clock, folder = trust.policy(), clock_reading(), state_folder(state_dir)
+        trust = TrustOptions(keys, threshold, named, signatures, now, policy)
+        trusted, clock, folder = trust.policy(), clock_reading(), state_folder(state_dir)
         target = parse_target(endpoint, namespace, plain_http)
-        moment = check_clock(trust.moment(clock), latest_seen(folder), policy)
-        gate = Gate(policy, moment, named, str(target))
+        moment = check_clock(trust.moment(clock), latest_seen(folder), trusted)
+        gate = Gate(trusted, moment, named, str(target))
         flags = {
             "--allow-rollback": allow_rollback,
             "--allow-sequence-jump": allow_jump,

@@ -72,6 +72,10 @@ class KeyFileInvalid(UsageError):
     """A key file cannot be used."""
 
 
+class SignerFailed(UsageError):
+    """The program that should sign cannot be run, or gives no signature."""
+
+
 class PolicyInvalid(UsageError):
     """A trust policy contradicts itself, cannot be read, or does not follow the one in force."""
 
