@@ -10,9 +10,15 @@ from pathlib import Path
 from airgap_shared import __version__
 from airgap_shared.bundle.names import is_application_name, is_label
 from airgap_shared.bundle.statement import Release
-from airgap_shared.console.files import read_key_file, refuse_input, refuse_stranger
+from airgap_shared.console.files import (
+    read_key_file,
+    refuse_input,
+    refuse_strange_parts,
+    refuse_stranger,
+)
 from airgap_shared.errors import KeyFileInvalid, UsageError
 from airgap_shared.oci.platform import Platform
+from airgap_shared.stores.partialfiles import related_files
 from airgap_shared.trust.keys import PrivateKey, parse_private_key
 
 ALL_PLATFORMS = "all"
@@ -22,6 +28,9 @@ _SHELF_LIFE = timedelta(days=180)
 _EPOCH_LIMIT = int((datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _SHELF_LIFE).timestamp())
 _SEQUENCE_LIMIT = 2**63 - 1
 _PASSPHRASE_LIMIT = 4096
+SPLIT = "--split"
+SMALLEST_PART = 1_000_000
+_SIZE = re.compile(r"([0-9]{1,15})(?:([KkMmGgTt])(iB|B)?)?")
 
 
 def read_passphrase(path: Path | None) -> bytes | None:
@@ -108,7 +117,28 @@ def creation_time(epoch: str) -> datetime:
     return datetime.fromtimestamp(int(epoch), UTC)
 
 
-def check_output(output: Path, inputs: Sequence[Path]) -> None:
+def parse_part_size(text: str | None) -> int | None:
+    """The size of a part in bytes: ``4G`` and ``4GB`` are 4,000,000,000, ``4GiB`` is 2^32.
+
+    Raises:
+        UsageError: no size, or one too small.
+
+    """
+    if text is None:
+        return None
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"not a size: {text[:100]!r}", where=SPLIT, next_step="for example: --split 4G"
+        )
+    power = " KMGT".index((found[2] or " ").upper())
+    size = int(int(found[1]) * (1024 if found[3] == "iB" else 1000) ** power)
+    if size < SMALLEST_PART:
+        raise UsageError(f"a part has at least {SMALLEST_PART} bytes", where=SPLIT)
+    return size
+
+
+def check_output(output: Path, inputs: Sequence[Path], split: bool = False) -> None:
     """A bundle may be replaced by another one; nothing else is ever written over.
 
     Raises:
@@ -119,9 +149,11 @@ def check_output(output: Path, inputs: Sequence[Path]) -> None:
         raise UsageError("the output is a folder", where=str(output), next_step="name a file in it")
     if not output.absolute().parent.is_dir():
         raise UsageError("there is no such folder", where=str(output.absolute().parent))
-    refuse_input(output, inputs)
-    refuse_input(output.with_name(f"{output.name}.partial"), inputs)
+    for path in (output, *related_files(output)):
+        refuse_input(path, inputs)
     refuse_stranger(output)
+    if split:
+        refuse_strange_parts(output)
 
 
 def choose_platforms(texts: Sequence[str], machine: str) -> tuple[Platform, ...]:

@@ -125,6 +125,14 @@ class EnvelopeInvalid(BundleFormatError):
     """The signature envelope cannot be read."""
 
 
+class PartMissing(BundleFormatError):
+    """A part of a split bundle is missing, cut off, or not the one that belongs there."""
+
+
+class PartIndexInvalid(BundleFormatError):
+    """The index of a split bundle cannot be read, or contradicts the parts."""
+
+
 # 11: signature ----------------------------------------------------------------------------------
 
 
