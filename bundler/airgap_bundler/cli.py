@@ -189,6 +189,10 @@ def create(
         int | None,
         typer.Option("--sequence", metavar="N", help="Grows with each release; default: the time."),
     ] = None,
+    valid_days: Annotated[
+        int,
+        typer.Option("--valid-days", metavar="N", help="How long it may be imported."),
+    ] = 180,
     jobs: JobsOption = 4,
     split: Annotated[
         str | None,
@@ -223,7 +227,7 @@ def create(
         signer = flags.load_key(key, passphrase_file)
         epoch = os.environ.get(flags.EPOCH, "")
         created = flags.creation_time(epoch)
-        release = flags.compose_release(name, version, channel, sequence, created)
+        release = flags.compose_release(name, (version, channel), sequence, created, valid_days)
         inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
         part_size = flags.parse_part_size(split)
         flags.check_output(
@@ -238,6 +242,8 @@ def create(
             _refuse_undecided(inventory)
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         _note_left_out(gathered, progress)
+        if note := flags.expiry_note(release, flags.creation_time("")):
+            progress.note(note)
         options = RegistryOptions(
             tuple(plain_http or ()),
             ca_file,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from airgap_bundler.composing import Contents, TimeWishes, same_but_time
 from airgap_bundler.pinning import as_source_error
+from airgap_shared.bundle.admission import Gate
 from airgap_shared.bundle.names import MEMBER_LIMIT, blob_path
 from airgap_shared.bundle.plan import BundlePlan
 from airgap_shared.bundle.statement import Member, Release, Statement, parse_statement
@@ -25,7 +27,8 @@ from airgap_shared.stores.ports import ImageSource
 from airgap_shared.stores.progress import Progress
 from airgap_shared.trust.envelope import ENVELOPE_LIMIT, parse_envelope, seal
 from airgap_shared.trust.keys import Signer
-from airgap_shared.trust.policy import TrustPolicy, unseal
+from airgap_shared.trust.policy import TrustPolicy
+from airgap_shared.trust.unsealing import unseal
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class Creation:
             )
             _check_limits(plan)
             self._fill(partial, plan)
-            self._read_back(partial)
+            self._read_back(partial, Gate(self._own_policy, statement.release.created))
             size = partial.size
             files = partial.publish(self.jobs, self.progress)
         return CreatedBundle(
@@ -116,8 +119,8 @@ class Creation:
         try:
             with partial.medium() as medium:
                 envelope = parse_envelope(medium.read_envelope())
-            policy = TrustPolicy((self.signer.public_key,))
-            return parse_statement(unseal(envelope, policy).payload)
+            policy, anytime = self._own_policy, datetime.min.replace(tzinfo=UTC)
+            return parse_statement(unseal(envelope, policy, anytime).payload)
         except AirgapError:
             return None
 
@@ -131,9 +134,14 @@ class Creation:
         self.progress.note(f"going on with {partial}")
         return resumed
 
-    def _read_back(self, partial: PartialBundle) -> None:
+    @property
+    def _own_policy(self) -> TrustPolicy:
+        return TrustPolicy.of_keys((self.signer.public_key,))
+
+    def _read_back(self, partial: PartialBundle, gate: Gate) -> None:
+        """Read the file as a receiver would at the time it was made."""
         with partial.medium() as medium:
-            bundle = open_bundle(medium, TrustPolicy((self.signer.public_key,)))
+            bundle = open_bundle(medium, gate)
             verify_blobs(bundle, self.jobs, self.progress)
 
 

@@ -24,8 +24,11 @@ from airgap_shared.trust.keys import PrivateKey, parse_private_key
 ALL_PLATFORMS = "all"
 #: Set to a Unix time, it is taken for the time of creation (reproducible-builds.org).
 EPOCH = "SOURCE_DATE_EPOCH"
-_SHELF_LIFE = timedelta(days=180)
-_EPOCH_LIMIT = int((datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _SHELF_LIFE).timestamp())
+#: So long a bundle may be imported at most, in days.
+
+_LONGEST_LIFE = 3660
+_LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_EPOCH_LIMIT = int((_LAST_MOMENT - timedelta(days=_LONGEST_LIFE)).timestamp())
 _SEQUENCE_LIMIT = 2**63 - 1
 _PASSPHRASE_LIMIT = 4096
 SPLIT = "--split"
@@ -73,14 +76,15 @@ def load_key(path: Path, passphrase_file: Path | None) -> PrivateKey:
 
 
 def compose_release(
-    name: str, version: str, channel: str, sequence: int | None, created: datetime
+    name: str, labels: tuple[str, str], sequence: int | None, created: datetime, valid_days: int
 ) -> Release:
-    """What is released, judged before anything is fetched.
+    """What is released, judged before anything is fetched; ``labels`` are version and channel.
 
     Raises:
         UsageError: a name or number that a statement cannot hold.
 
     """
+    version, channel = labels
     if not is_application_name(name):
         raise UsageError(
             f"not an application name: {name!r}",
@@ -92,13 +96,15 @@ def compose_release(
             raise UsageError("use 1–128 printable ASCII characters", where=flag)
     if sequence is not None and not 0 <= sequence <= _SEQUENCE_LIMIT:
         raise UsageError(f"use a number from 0 to {_SEQUENCE_LIMIT}", where="--sequence")
+    if not 1 <= valid_days <= _LONGEST_LIFE:
+        raise UsageError(f"use a number from 1 to {_LONGEST_LIFE}", where="--valid-days")
     return Release(
         name,
         version,
         channel,
         int(created.timestamp()) if sequence is None else sequence,
         created,
-        created + _SHELF_LIFE,
+        created + timedelta(days=valid_days),
         f"airgap-bundle/{__version__}",
     )
 
@@ -115,6 +121,16 @@ def creation_time(epoch: str) -> datetime:
     if not re.fullmatch(r"[0-9]{1,12}", epoch) or int(epoch) > _EPOCH_LIMIT:
         raise UsageError(f"not a Unix time from 0 to {_EPOCH_LIMIT}: {epoch[:100]!r}", where=EPOCH)
     return datetime.fromtimestamp(int(epoch), UTC)
+
+
+def expiry_note(release: Release, now: datetime) -> str:
+    """A warning when a bundle would be past its time at once; empty otherwise."""
+    if now <= release.expires:
+        return ""
+    return (
+        f"warning: made for {release.created:%Y-%m-%d}, the bundle expired on "
+        f"{release.expires:%Y-%m-%d} and will not be imported; see --valid-days"
+    )
 
 
 def parse_part_size(text: str | None) -> int | None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from airgap_shared.bundle.names import is_safe_component
+
+PARTIAL = ".partial"
 
 _DEEPEST = 16
 _OUR_DEPTH = 4
@@ -75,6 +78,24 @@ def write_file(parent: int, name: str, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def replace_file(parent: int, name: str, content: bytes) -> None:
+    """Write a file whole or not at all: old or new, on the disk when this returns."""
+    partial = name + PARTIAL
+    remove(parent, partial)
+    write_file(parent, partial, content)
+    os.replace(partial, name, src_dir_fd=parent, dst_dir_fd=parent)
+    sync(parent)
+
+
+def remove(parent: int, name: str) -> None:
+    """Remove a file, a link or a whole directory; nothing where there is nothing."""
+    match kind_of(parent, name):
+        case "directory":
+            shutil.rmtree(name, dir_fd=parent)
+        case "other":
+            os.unlink(name, dir_fd=parent)
 
 
 def sync(folder: int) -> None:

@@ -13,27 +13,27 @@ import errno
 import fcntl
 import logging
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap_importer.filetree import (
+    PARTIAL,
     Tree,
     kind_of,
     names_in,
     open_directory,
     opened,
+    remove,
+    replace_file,
     sync,
     tree_of,
-    write_file,
     write_tree,
 )
 from airgap_importer.kustomization import FILE_NAME, downstream_text, interlock_text
 from airgap_importer.overlaymarker import (
     MARKER,
-    PARTIAL,
     STATE,
     check_ownership,
     check_places,
@@ -73,9 +73,10 @@ def check_overlay_directory(path: Path, app: str) -> None:
 
     Raises:
         OverlayNotOurs: it holds something else, another application, or a link in the wrong place.
-        OverlayNotWritable: it cannot be read.
+        OverlayNotWritable: it cannot be read or written.
 
     """
+    _check_writable(path)
     with _told(path), ExitStack() as stack:
         try:
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -83,6 +84,19 @@ def check_overlay_directory(path: Path, app: str) -> None:
             return
         stack.callback(os.close, folder)
         check_ownership(folder, path, app)
+
+
+def _check_writable(path: Path) -> None:
+    """Raise OverlayNotWritable where the kernel would not let us write, or make, the directory."""
+    place = path.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+        raise OverlayNotWritable(
+            "the overlay cannot be written: the file system is read-only, or not yours to write",
+            where=str(place),
+            next_step="choose another --output, or have it made writable",
+        )
 
 
 def check_overlay(overlay: Overlay, upstream: Iterable[ManifestFile], downstream: str) -> None:
@@ -125,7 +139,7 @@ def open_overlay_directory(path: Path, app: str) -> Iterator[OverlayDirectory]:
             _lock(state, path)
             _tidy(state)
             if kind_of(state, MARKER) == "absent":
-                _write_record(state, MARKER, marker_of(app))
+                replace_file(state, MARKER, marker_of(app))
                 sync(folder)
         yield OverlayDirectory(path, folder, state)
 
@@ -150,7 +164,7 @@ class OverlayDirectory:
         tree.setdefault("upstream", {})
         tree[_INTERLOCK] = {FILE_NAME: interlock_text()}
         with _told(self.path):
-            _remove(self._state, _STAGED)
+            remove(self._state, _STAGED)
             write_tree(self._state, _STAGED, tree)
             sync(self._state)
         return StagedOverlay(self.path / STATE / _STAGED / "overlays" / "midstream")
@@ -169,7 +183,7 @@ class OverlayDirectory:
             carry_out(swaps)
         with _told(self.path, changed="everything was imported and the overlay was replaced"):
             self._make_downstream(downstream)
-            _remove(self._state, _STAGED)
+            remove(self._state, _STAGED)
 
     @contextmanager
     def planned_switch(self) -> Iterator[tuple[Swap, ...]]:
@@ -200,7 +214,7 @@ class OverlayDirectory:
         if not is_safe_component(name) or name in (MARKER, _STAGED):
             raise ValueError(f"{name!r} cannot name a record")
         with _told(self.path):
-            _write_record(self._state, name, content)
+            replace_file(self._state, name, content)
 
     def _make_downstream(self, name: str) -> None:
         with ExitStack() as stack:
@@ -235,26 +249,10 @@ def _lock(state: int, path: Path) -> None:
 
 def _tidy(state: int) -> None:
     """Remove what a killed run left."""
-    _remove(state, _STAGED)
+    remove(state, _STAGED)
     for name in names_in(state):
         if name.endswith(PARTIAL):
-            _remove(state, name)
-
-
-def _remove(parent: int, name: str) -> None:
-    match kind_of(parent, name):
-        case "directory":
-            shutil.rmtree(name, dir_fd=parent)
-        case "other":
-            os.unlink(name, dir_fd=parent)
-
-
-def _write_record(state: int, name: str, content: bytes) -> None:
-    partial = name + PARTIAL
-    _remove(state, partial)
-    write_file(state, partial, content)
-    os.replace(partial, name, src_dir_fd=state, dst_dir_fd=state)
-    sync(state)
+            remove(state, name)
 
 
 def _tree(overlay: Overlay, upstream: Iterable[ManifestFile]) -> Tree:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from airgap_shared.bundle.admission import Gate
 from airgap_shared.errors import AirgapError
 from airgap_shared.stores.medium import FileMedium, StreamMedium
 from airgap_shared.stores.opening import open_bundle
 from airgap_shared.trust.keys import parse_public_key
 from airgap_shared.trust.policy import TrustPolicy
+from support.budget import budget
+from support.commands import Finished
+from support.docker_registry import DockerRegistry
+from support.fault_proxy import MakeProxy
+from support.figures import Figure
 from support.hostile import (
     BLOCK,
     END,
@@ -35,7 +43,9 @@ from support.hostile import (
     with_checksum,
 )
 from support.images import digest_of, make_image, opaque_layer
+from support.in_process import state_of
 from support.journey import deployment, succeeded
+from support.judging import judge_failure, judge_success
 from support.victim import Victim
 
 _LAYER = bytes(range(256))
@@ -92,7 +102,8 @@ class Reader:
 
     def __init__(self, folder: Path, key: Key) -> None:
         self._file = folder / "candidate"
-        self._policy = TrustPolicy((parse_public_key(key.public_pem),))
+        policy = TrustPolicy.of_keys((parse_public_key(key.public_pem),))
+        self._gate = Gate(policy, datetime(2026, 6, 1, tzinfo=UTC))
 
     def from_file(self, data: bytes) -> dict[str, bytes] | str:
         """Content by path if every byte is as signed; otherwise the name of the error."""
@@ -106,7 +117,7 @@ class Reader:
 
     def _outcome(self, medium: FileMedium | StreamMedium) -> dict[str, bytes] | str:
         try:
-            bundle = open_bundle(medium, self._policy)
+            bundle = open_bundle(medium, self._gate)
             found = {file.path: file.content for file in bundle.files}
             found |= {str(d): manifest.raw for d, manifest in bundle.graph.manifests.items()}
             for position, member in bundle.blobs():
@@ -121,6 +132,58 @@ class Reader:
 @pytest.fixture
 def reader(tmp_path: Path, key: Key) -> Reader:
     return Reader(tmp_path, key)
+
+
+class Importing:
+    """Imports into one namespace of a registry of its own that is emptied after each success."""
+
+    def __init__(self, victim: Victim, draft: Draft, honest: bytes) -> None:
+        self._victim = victim
+        self._signed = draft.digests
+        self._empty = victim.scene()
+        self._expected = self._import(honest, piped=False)
+        assert self._expected
+
+    def tries(self, data: bytes, *, piped: bool) -> bool:
+        """Whether an import succeeded; then it did what the honest one does, else nothing."""
+        done = self._victim.apply(data, piped=piped, namespace="one")
+        if done.code == 0:
+            assert self._judged(done) == self._expected
+            return True
+        assert done.code in (10, 11, 13, 14), done.err
+        after = self._victim.scene()
+        judge_failure(done, self._empty, after, self._signed)
+        if after.registry.blobs:
+            self._clear()
+        return False
+
+    def _import(self, data: bytes, *, piped: bool) -> frozenset[tuple[str, str, str]]:
+        return self._judged(self._victim.apply(data, piped=piped, namespace="one"))
+
+    def _judged(self, done: Finished) -> frozenset[tuple[str, str, str]]:
+        tags = judge_success(done, self._empty, self._victim.scene(), self._signed)
+        self._clear()
+        return tags
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._victim.registry.storage.root / "docker", ignore_errors=True)
+        shutil.rmtree(self._victim.folder / "deploy", ignore_errors=True)
+        shutil.rmtree(state_of(self._victim.folder), ignore_errors=True)
+
+
+@pytest.fixture
+def importing(
+    registry: DockerRegistry,
+    make_proxy: MakeProxy,
+    tmp_path: Path,
+    key: Key,
+    draft: Draft,
+    honest: bytes,
+) -> Importing:
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    (folder / "vendor.pub").write_bytes(key.public_pem)
+    return Importing(Victim(folder, registry, make_proxy(registry.host)), draft, honest)
 
 
 def _content(reader: Reader, data: bytes) -> dict[str, bytes]:
@@ -142,12 +205,13 @@ def _with(segments: Segments, number: int, segment: bytes) -> Segments:
 class TestB01:
     """A file that ends early."""
 
-    def test_every_length_is_refused(self, reader: Reader, tiny: bytes) -> None:
+    def test_every_length_is_refused(self, reader: Reader, tiny: bytes, figure: Figure) -> None:
         for length in range(len(tiny)):
             cut = tiny[:length]
             short = {"BundleTruncated"} | ({"NotABundle"} if length < 5 else set())
             assert reader.from_file(cut) in short, length
             assert reader.from_pipe(cut) in short, length
+        figure("truncations of a small bundle, all of them refused", len(tiny))
 
     def test_nothing_is_pushed(self, victim: Victim, draft: Draft, honest: bytes) -> None:
         for length in (len(honest) * part // 8 for part in range(1, 8)):
@@ -162,7 +226,9 @@ class TestB02:
     """One flipped bit, anywhere."""
 
     @pytest.mark.parametrize("part", range(4))
-    def test_is_found_or_changes_nothing(self, reader: Reader, tiny: bytes, part: int) -> None:
+    def test_is_found_or_changes_nothing(
+        self, reader: Reader, tiny: bytes, part: int, figure: Figure
+    ) -> None:
         """Every bit once, by turns from a file and from a pipe."""
         content = _content(reader, tiny)
         harmless = 0
@@ -176,26 +242,33 @@ class TestB02:
                     harmless += 1
         # Bits that RFC 8878 leaves unused, windows, other encodings of the same content.
         assert harmless < len(tiny) * 2 // 50
+        tried = len(range(part, len(tiny), 4)) * 8
+        figure("bits of a small bundle flipped, one at a time: all", tried)
+        figure("bits of a small bundle flipped: refused", tried - harmless)
+        figure("bits of a small bundle flipped: not part of the content, which was right", harmless)
 
+    @pytest.mark.parametrize("part", range(10))
     def test_is_not_seen_in_the_registry(
-        self, victim: Victim, reader: Reader, draft: Draft, honest: bytes
+        self, importing: Importing, honest: bytes, part: int, figure: Figure
     ) -> None:
-        for at in random.Random(7).sample(range(len(honest)), 40):  # noqa: S311
-            changed = _flipped(honest, at, at % 8)
-            if isinstance(reader.from_file(changed), dict):
-                continue
-            before = victim.registry.storage.snapshot()
-            done = victim.apply(changed)
-            assert done.code in (10, 11, 13, 14), done.err
-            after = victim.registry.storage.snapshot()
-            assert (after.manifests, after.tags) == (before.manifests, before.tags)
-            assert set(after.blobs) - set(before.blobs) <= draft.digests
+        """Random bits, each through a whole import, by turns from a file and from a pipe."""
+        source = random.Random(part)  # noqa: S311
+        tried = budget(30, 1000)
+        accepted = 0
+        for number in range(tried):
+            changed = _flipped(honest, source.randrange(len(honest)), source.randrange(8))
+            accepted += importing.tries(changed, piped=number % 2 == 1)
+        figure("random bits flipped, each through a whole import: tried", tried)
+        figure("random bits flipped, each through a whole import: refused", tried - accepted)
+        figure("random bits flipped, each through a whole import: harmless", accepted)
+        figure("random bits flipped, accepted with another state of the registry", 0)
 
 
 def test_b03_every_changed_byte_of_the_archive(
-    reader: Reader, tiny_segments: Segments, tiny: bytes
+    reader: Reader, tiny_segments: Segments, tiny: bytes, figure: Figure
 ) -> None:
     content = _content(reader, tiny)
+    harmless = 0
     for number, segment in enumerate(tiny_segments):
         frames = [(frame_of(one, 1), len(one)) for one in tiny_segments]
         for at in range(len(segment)):
@@ -206,9 +279,34 @@ def test_b03_every_changed_byte_of_the_archive(
             if isinstance(found, dict):
                 # The envelope's key id is a hint, and what it does not define is ignored.
                 assert (number, found) == (0, content), (number, at)
+                harmless += 1
+    tried = sum(map(len, tiny_segments))
+    figure("bytes of the archive changed and compressed again: tried", tried)
+    figure("bytes of the archive changed and compressed again: refused", tried - harmless)
 
 
-def test_b04_every_block_dropped_doubled_or_swapped(reader: Reader, segments: Segments) -> None:
+@pytest.mark.parametrize("way", ["file", "pipe"])
+def test_b03_random_bytes_through_a_whole_import(
+    importing: Importing, segments: Segments, way: str, figure: Figure
+) -> None:
+    source = random.Random(way)  # noqa: S311
+    tried = budget(15, 500)
+    accepted = 0
+    for _ in range(tried):
+        number = source.randrange(len(segments))
+        changed = _flipped(
+            segments[number], source.randrange(len(segments[number])), source.randrange(8)
+        )
+        data = pack(_with(segments, number, changed))
+        accepted += importing.tries(data, piped=way == "pipe")
+    figure("bytes of the archive changed, each through a whole import: tried", tried)
+    figure("bytes of the archive changed, each through a whole import: harmless", accepted)
+
+
+def test_b04_every_block_dropped_doubled_or_swapped(
+    reader: Reader, segments: Segments, figure: Figure
+) -> None:
+    tried = 0
     for number, segment in enumerate(segments):
         blocks = [segment[at : at + BLOCK] for at in range(0, len(segment), BLOCK)]
         for at in range(len(blocks)):
@@ -223,6 +321,29 @@ def test_b04_every_block_dropped_doubled_or_swapped(reader: Reader, segments: Se
                 data = pack([one for one in hostile if one])
                 assert isinstance(reader.from_file(data), str), (number, at)
                 assert isinstance(reader.from_pipe(data), str), (number, at)
+                tried += 1
+    figure("blocks of the archive dropped, doubled or swapped: all refused", tried)
+
+
+@pytest.mark.parametrize("change", ["drop", "double", "swap"])
+def test_b04_blocks_through_a_whole_import(
+    victim: Victim, draft: Draft, segments: Segments, change: str
+) -> None:
+    for number in (0, 3, len(segments) - 2):
+        blocks = [
+            segments[number][at : at + BLOCK] for at in range(0, len(segments[number]), BLOCK)
+        ]
+        changed = {
+            "drop": blocks[:-1],
+            "double": [blocks[0], *blocks],
+            "swap": [*blocks[1:], blocks[0]],
+        }[change]
+        data = pack(_with(segments, number, b"".join(changed)))
+        names = (
+            *("NotABundle", "EnvelopeInvalid", "BundleCorrupt", "BundleTruncated", "BadPadding"),
+            *("MemberMismatch", "TrailingData", "DigestMismatch"),
+        )
+        victim.resists(data, (10, 13), *names, signed=draft.digests)
 
 
 class TestB05:
@@ -421,20 +542,52 @@ _STRANGER = segment_of(blob_path(digest_of(b"stranger")), b"stranger")
 @pytest.mark.parametrize(
     "attack",
     [
-        pytest.param(_insert(2, _OTHER_INDEX), id="b09 a second index before"),
-        pytest.param(_insert(3, _OTHER_INDEX), id="b09 a second index after"),
-        pytest.param(lambda s: [*s[:-1], _OTHER_INDEX, s[-1]], id="b09 a second index at the end"),
-        pytest.param(lambda s: [s[0], s[2], s[1], *s[3:]], id="b10 metadata in another order"),
-        pytest.param(lambda s: [*s[:-3], s[-2], s[-3], s[-1]], id="b10 blobs in another order"),
-        pytest.param(lambda s: [*s[1:2], s[0], *s[2:]], id="b10 the envelope second"),
-        pytest.param(_insert(1, _STRANGER), id="b11 an extra member first"),
-        pytest.param(_insert(4, _STRANGER), id="b11 an extra member between"),
-        pytest.param(lambda s: [*s[:-1], _STRANGER, s[-1]], id="b11 an extra member last"),
-        pytest.param(lambda s: [*s, _STRANGER], id="b11 an extra member after the end"),
-        pytest.param(lambda s: [*s[:2], *s[3:]], id="b12 no index"),
-        pytest.param(lambda s: [*s[:-2], s[-1]], id="b12 no last blob"),
-        pytest.param(lambda s: [*s[:4], *s[5:]], id="b12 no manifest"),
-        pytest.param(lambda s: s[:1], id="b12 no members"),
+        pytest.param(
+            _insert(2, _OTHER_INDEX), id="a second index before", marks=pytest.mark.case("B09")
+        ),
+        pytest.param(
+            _insert(3, _OTHER_INDEX), id="a second index after", marks=pytest.mark.case("B09")
+        ),
+        pytest.param(
+            lambda s: [*s[:-1], _OTHER_INDEX, s[-1]],
+            id="a second index at the end",
+            marks=pytest.mark.case("B09"),
+        ),
+        pytest.param(
+            lambda s: [s[0], s[2], s[1], *s[3:]],
+            id="metadata in another order",
+            marks=pytest.mark.case("B10"),
+        ),
+        pytest.param(
+            lambda s: [*s[:-3], s[-2], s[-3], s[-1]],
+            id="blobs in another order",
+            marks=pytest.mark.case("B10"),
+        ),
+        pytest.param(
+            lambda s: [*s[1:2], s[0], *s[2:]],
+            id="the envelope second",
+            marks=pytest.mark.case("B10"),
+        ),
+        pytest.param(
+            _insert(1, _STRANGER), id="an extra member first", marks=pytest.mark.case("B11")
+        ),
+        pytest.param(
+            _insert(4, _STRANGER), id="an extra member between", marks=pytest.mark.case("B11")
+        ),
+        pytest.param(
+            lambda s: [*s[:-1], _STRANGER, s[-1]],
+            id="an extra member last",
+            marks=pytest.mark.case("B11"),
+        ),
+        pytest.param(
+            lambda s: [*s, _STRANGER],
+            id="an extra member after the end",
+            marks=pytest.mark.case("B11"),
+        ),
+        pytest.param(lambda s: [*s[:2], *s[3:]], id="no index", marks=pytest.mark.case("B12")),
+        pytest.param(lambda s: [*s[:-2], s[-1]], id="no last blob", marks=pytest.mark.case("B12")),
+        pytest.param(lambda s: [*s[:4], *s[5:]], id="no manifest", marks=pytest.mark.case("B12")),
+        pytest.param(lambda s: s[:1], id="no members", marks=pytest.mark.case("B12")),
     ],
 )
 def test_members_other_than_those_signed_for(
@@ -697,6 +850,7 @@ def test_a_frame_across_two_members(victim: Victim, draft: Draft, segments: Segm
         victim.resists(data, _FORMAT, *names, signed=draft.digests)
 
 
+@pytest.mark.case("H09")
 def test_blobs_of_another_bundle_behind_this_statement(
     victim: Victim, draft: Draft, segments: Segments, key: Key
 ) -> None:
@@ -723,13 +877,22 @@ def test_statements_that_break_the_specification(victim: Victim, draft: Draft, k
         victim.resists_draft(hostile, key, 11, "StatementInvalid")
 
 
+@pytest.mark.parametrize(
+    "override",
+    [{"format": 2}, {"critical": ["unknown-extension"]}, {"base": {"digest": digest_of(b"")}}],
+)
+def test_g12_a_bundle_from_the_future(
+    victim: Victim, draft: Draft, key: Key, override: dict[str, object]
+) -> None:
+    hostile = replace(draft, predicate=override)
+    victim.resists_draft(hostile, key, 10, "FormatUnsupported")
+    assert "use a newer airgap-import" in victim.verify(hostile.pack(key)).err
+
+
 def _bad_predicates(draft: Draft) -> Iterator[dict[str, object]]:
     entries = [member.entry for member in draft.members]
-    yield {"format": 2}
     yield {"format": "1"}
     yield {"format": True}
-    yield {"critical": ["unknown-extension"]}
-    yield {"base": {"digest": digest_of(b"")}}
     yield {"app": "Not An App"}
     yield {"version": ""}
     yield {"sequence": -1}

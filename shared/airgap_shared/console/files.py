@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -14,7 +14,6 @@ from airgap_shared.errors import KeyFileInvalid, MediaReadError, UsageError
 
 if TYPE_CHECKING:
     from airgap_shared.stores.medium import Medium
-    from airgap_shared.trust.policy import TrustPolicy
 
 
 def read_key_file(path: Path) -> bytes:
@@ -38,12 +37,21 @@ def read_key_file(path: Path) -> bytes:
     return content
 
 
-def load_policy(keys: Sequence[Path]) -> TrustPolicy:
-    """The trust that ``--key`` options express: any one of the keys must have signed."""
-    from airgap_shared.trust.keys import parse_public_key
-    from airgap_shared.trust.policy import TrustPolicy
+def read_input(path: Path, limit: int) -> bytes:
+    """A small file that the user names.
 
-    return TrustPolicy(tuple(parse_public_key(read_key_file(key), str(key)) for key in keys))
+    Raises:
+        UsageError: it cannot be read, or has more than ``limit`` bytes.
+
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as problem:
+        raise UsageError(f"cannot read: {problem.strerror}", where=str(path)) from problem
+    if len(content) > limit:
+        raise UsageError(f"larger than {limit} bytes", where=str(path))
+    return content
 
 
 @contextmanager

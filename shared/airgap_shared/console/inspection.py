@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from airgap_shared.console.outcome import Format, command, print_result
+from airgap_shared.console.trusting import (
+    AppOption,
+    KeysOption,
+    NowOption,
+    SignaturesOption,
+    ThresholdOption,
+    TrustOptions,
+    clock_reading,
+)
 
 if TYPE_CHECKING:
-    from airgap_shared.bundle.statement import Statement
     from airgap_shared.stores.opening import VerifiedBundle
 
 BundleArgument = Annotated[
     str, typer.Argument(metavar="BUNDLE", help="The bundle file, or - for standard input.")
-]
-KeysOption = Annotated[
-    list[Path] | None,
-    typer.Option("--key", metavar="PUB", help="A public key to trust; may be given again."),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the result.")]
 JobsOption = Annotated[
@@ -51,6 +53,10 @@ def inspect(bundle: BundleArgument, form: FormatOption = Format.TEXT) -> None:
 def verify(
     bundle: BundleArgument,
     keys: KeysOption = None,
+    threshold: ThresholdOption = 1,
+    app: AppOption = "",
+    signatures: SignaturesOption = None,
+    now: NowOption = "",
     jobs: JobsOption = 4,
     form: FormatOption = Format.TEXT,
 ) -> None:
@@ -59,27 +65,17 @@ def verify(
     Example: airgap-import verify shop.tar.zst --key vendor.pub
     """
     with command(form):
-        from airgap_shared.console.files import load_policy, open_medium
+        from airgap_shared.console.files import open_medium
         from airgap_shared.console.progress import open_progress
         from airgap_shared.stores.opening import open_bundle, verify_blobs
 
-        policy = load_policy(keys or [])
+        options = TrustOptions(keys, threshold, app, signatures, now)
+        gate = options.gate(clock_reading())
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         with open_medium(bundle) as medium:
-            verified = open_bundle(medium, policy)
-            note = expiry_note(verified.statement)
-            if note:
-                progress.note(note)
+            verified = open_bundle(medium, gate, detached=options.detached())
             verify_blobs(verified, jobs, progress)
         _print_verified(verified, bundle, form)
-
-
-def expiry_note(statement: Statement) -> str:
-    """A warning when the bundle is past its time; empty otherwise."""
-    expires = statement.release.expires
-    if datetime.now(UTC) <= expires:
-        return ""
-    return f"warning: the bundle was meant to be used before {expires:%Y-%m-%d}"
 
 
 def _print_verified(verified: VerifiedBundle, name: str, form: Format) -> None:
@@ -87,7 +83,7 @@ def _print_verified(verified: VerifiedBundle, name: str, form: Format) -> None:
     from airgap_shared.console.text import byte_size
 
     statement = verified.statement
-    signers = [key.key_id for key in verified.signers]
+    signers = [key.key_id for key in verified.candidate.signers]
     release = statement.release
     print_result(
         {"verified": True, "signers": signers, **statement_document(statement)},

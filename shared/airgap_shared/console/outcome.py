@@ -8,11 +8,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import TextIO
 
+from airgap_shared.console.signals import Terminated, raised_signals
 from airgap_shared.console.text import printable
 from airgap_shared.errors import AirgapError, InternalError, Interrupted, OutputNotWritable
 
@@ -25,14 +25,6 @@ class Format(enum.StrEnum):
 
     TEXT = "text"
     JSON = "json"
-
-
-class _Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def print_result(document: Mapping[str, object], text: str, form: Format) -> None:
@@ -57,14 +49,14 @@ def command(form: Format = Format.TEXT) -> Iterator[None]:
 
     No traceback reaches the user unless AIRGAP_DEBUG is set.
     """
-    with _signals():
+    with raised_signals():
         try:
             yield
         except AirgapError as problem:
             _fail(problem, problem.exit_code, form)
         except KeyboardInterrupt as stop:
             _fail(_interrupted(stop), 128 + signal.SIGINT, form)
-        except _Terminated as stop:
+        except Terminated as stop:
             _fail(_interrupted(stop), 128 + stop.number, form)
         except Exception as problem:
             _fail(_internal(problem), InternalError.exit_code, form)
@@ -133,18 +125,3 @@ def _internal(problem: Exception) -> AirgapError:
         f"{type(problem).__name__}: {str(problem)[:_TEXT_LIMIT]}",
         next_step="this is a fault of this program; run again with AIRGAP_DEBUG=1 and report it",
     )
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    def terminate(number: int, _frame: FrameType | None) -> None:
-        raise _Terminated(number)
-
-    previous: list[tuple[int, Callable[..., object] | int | None]] = [
-        (number, signal.signal(number, terminate)) for number in (signal.SIGTERM, signal.SIGHUP)
-    ]
-    try:
-        yield
-    finally:
-        for number, handler in previous:
-            signal.signal(number, handler)

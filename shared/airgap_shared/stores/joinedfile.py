@@ -67,6 +67,18 @@ class JoinedFile:
         first, last = self._number(start), self._number(max(start, end - 1))
         return tuple(file.path for file in self._files[first : last + 1])
 
+    def changed(self) -> Path | None:
+        """A file that has another size now than when it was joined."""
+        sizes = [end - start for start, end in zip(self._starts, self._ends, strict=True)]
+        return next(
+            (
+                file.path
+                for file, size in zip(self._files, sizes, strict=False)
+                if file.size != size
+            ),
+            None,
+        )
+
     def is_split(self) -> bool:
         """Whether there is more than one file."""
         return len(self._files) > 1

@@ -170,6 +170,8 @@ class FileMedium:
         with self._blaming(self._extents[-1]):
             _read_end(FrameReader(source))
             source.check_consumed()
+        if changed := self._file.changed():
+            raise BundleCorrupt("the file changed while it was read", where=str(changed))
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Up to ``size`` bytes of the file; fewer only at its end."""
@@ -267,13 +269,16 @@ class _Piped:
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self._stream = stream
         self._name = name
+        self._offset = 0
 
     def read(self, size: int, /) -> bytes:
         try:
-            return self._stream.read(size)
+            data = self._stream.read(size)
+            self._offset += len(data)
+            return data
         except OSError as problem:
             raise MediaReadError(
-                f"cannot read the bundle: {problem.strerror or problem}",
+                f"cannot read the bundle at byte {self._offset}: {problem.strerror or problem}",
                 where=self._name,
                 next_step="copy the bundle again, to another disk if need be",
             ) from problem

@@ -29,7 +29,7 @@ from airgap_shared.stores.partfiles import open_bundle_file
 from airgap_shared.stores.progress import NoProgress
 from airgap_shared.stores.storedblob import Fetch
 from support.budget import budget
-from support.bundles import POLICY, Contents, make_contents
+from support.bundles import GATE, Contents, make_contents
 from support.images import generated_layer, make_image, tar_layer
 from support.journey import tree_of
 from support.parts import cut_at, index_of, index_path, joined, part_path, write_parts
@@ -68,14 +68,14 @@ def write(
     with partial.opened():
         partial.write(made.plan(), fetch or made.fetch, 1, NoProgress())
         with partial.medium() as medium:
-            verify_blobs(open_bundle(medium, POLICY), 2, NoProgress())
+            verify_blobs(open_bundle(medium, GATE), 2, NoProgress())
         return partial.publish(2, NoProgress())
 
 
 def verified(path: Path) -> bytes:
     """The statement of a bundle that is right to the last byte."""
     with open_bundle_file(path) as medium:
-        bundle = open_bundle(medium, POLICY)
+        bundle = open_bundle(medium, GATE)
         verify_blobs(bundle, 2, NoProgress())
         return bundle.statement.to_json()
 
@@ -225,9 +225,8 @@ def test_what_is_there_is_not_fetched_again(tmp_path: Path) -> None:
 
 def test_whole_and_split_runs_lock_each_other_out(tmp_path: Path) -> None:
     for first, second in ((None, 700_000), (700_000, None), (700_000, 800_000)):
-        with PartialBundle(tmp_path / "bundle", first).opened():
-            with pytest.raises(Locked):
-                write(tmp_path / "bundle", second)
+        with PartialBundle(tmp_path / "bundle", first).opened(), pytest.raises(Locked):
+            write(tmp_path / "bundle", second)
         assert names(tmp_path) == []
 
 
@@ -385,4 +384,4 @@ def test_parts_are_opened_once(tmp_path: Path) -> None:
         for path in tmp_path.iterdir():
             path.unlink()
             path.write_bytes(b"something else")
-        verify_blobs(open_bundle(medium, POLICY), 2, NoProgress())
+        verify_blobs(open_bundle(medium, GATE), 2, NoProgress())
