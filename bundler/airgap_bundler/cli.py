@@ -210,6 +210,14 @@ def create(
         typer.Option("--valid-days", metavar="N", help="How long it may be imported."),
     ] = 180,
     jobs: JobsOption = 4,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="SIZE",
+            help="Write parts of at most SIZE (4G, 650MB, 1GiB) for smaller disks or FAT32.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Resolve all images, write nothing.")
     ] = False,
@@ -218,6 +226,7 @@ def create(
     """Find every image the application needs and write one signed bundle.
 
     An interrupted run leaves FILE.partial; the same command goes on from there.
+    With --split, the files are FILE.part-001, FILE.part-002 … and the index FILE.parts.json.
 
     Example: airgap-bundle create app/ --name shop --version 1.5.2 --key me.key -o shop.tar.zst
     """
@@ -236,7 +245,10 @@ def create(
         created = flags.creation_time(epoch)
         release = flags.compose_release(name, (version, channel), sequence, created, valid_days)
         inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
-        flags.check_output(output, [*map(Path, sources or ()), *filter(None, inputs)])
+        part_size = flags.parse_part_size(split)
+        flags.check_output(
+            output, [*map(Path, sources or ()), *filter(None, inputs)], part_size is not None
+        )
         wanted = flags.choose_platforms(platforms or [], machine.machine())
         located = parse_mirrors(mirrors or [])
         gathered = _gather(sources, images, images_file, rules)
@@ -267,7 +279,9 @@ def create(
                 _print_plan(pinned, form)
                 return
             wishes = TimeWishes(bool(epoch), sequence is not None)
-            creation = Creation(contents, registries.open, signer, jobs, progress, wishes)
+            creation = Creation(
+                contents, registries.open, signer, jobs, progress, wishes, part_size
+            )
             names = tuple(map(str, wanted)) or (flags.ALL_PLATFORMS,)
             _print_created(creation.write(output, release, names), form)
 
@@ -373,11 +387,19 @@ def _print_created(created: CreatedBundle, form: Format) -> None:
     print_result(
         {
             "bundle": str(created.path),
+            "files": [str(path) for path in created.files],
             "size": created.size,
             "keyId": created.key_id,
             **statement_document(created.statement),
         },
-        f"wrote {created.path} ({byte_size(created.size)}), signed by {created.key_id}\n\n"
+        f"wrote {_written(created)} ({byte_size(created.size)}), signed by {created.key_id}\n\n"
         + statement_text(created.statement),
         form,
     )
+
+
+def _written(created: CreatedBundle) -> str:
+    *parts, last = created.files
+    if not parts:
+        return str(last)
+    return f"{len(parts)} parts, {parts[0]} to {parts[-1].name}, and their index {last.name}"

@@ -10,9 +10,10 @@ from pathlib import Path
 from airgap_shared import __version__
 from airgap_shared.bundle.names import is_application_name, is_label
 from airgap_shared.bundle.statement import Release
-from airgap_shared.console.files import refuse_input, refuse_stranger
+from airgap_shared.console.files import refuse_input, refuse_strange_parts, refuse_stranger
 from airgap_shared.errors import UsageError
 from airgap_shared.oci.platform import Platform
+from airgap_shared.stores.partialfiles import related_files
 
 ALL_PLATFORMS = "all"
 #: Set to a Unix time, it is taken for the time of creation (reproducible-builds.org).
@@ -23,6 +24,9 @@ _LONGEST_LIFE = 3660
 _LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _EPOCH_LIMIT = int((_LAST_MOMENT - timedelta(days=_LONGEST_LIFE)).timestamp())
 _SEQUENCE_LIMIT = 2**63 - 1
+SPLIT = "--split"
+SMALLEST_PART = 1_000_000
+_SIZE = re.compile(r"([0-9]{1,15})(?:([KkMmGgTt])(iB|B)?)?")
 
 
 def compose_release(
@@ -83,7 +87,28 @@ def expiry_note(release: Release, now: datetime) -> str:
     )
 
 
-def check_output(output: Path, inputs: Sequence[Path]) -> None:
+def parse_part_size(text: str | None) -> int | None:
+    """The size of a part in bytes: ``4G`` and ``4GB`` are 4,000,000,000, ``4GiB`` is 2^32.
+
+    Raises:
+        UsageError: no size, or one too small.
+
+    """
+    if text is None:
+        return None
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"not a size: {text[:100]!r}", where=SPLIT, next_step="for example: --split 4G"
+        )
+    power = " KMGT".index((found[2] or " ").upper())
+    size = int(int(found[1]) * (1024 if found[3] == "iB" else 1000) ** power)
+    if size < SMALLEST_PART:
+        raise UsageError(f"a part has at least {SMALLEST_PART} bytes", where=SPLIT)
+    return size
+
+
+def check_output(output: Path, inputs: Sequence[Path], split: bool = False) -> None:
     """A bundle may be replaced by another one; nothing else is ever written over.
 
     Raises:
@@ -94,9 +119,11 @@ def check_output(output: Path, inputs: Sequence[Path]) -> None:
         raise UsageError("the output is a folder", where=str(output), next_step="name a file in it")
     if not output.absolute().parent.is_dir():
         raise UsageError("there is no such folder", where=str(output.absolute().parent))
-    refuse_input(output, inputs)
-    refuse_input(output.with_name(f"{output.name}.partial"), inputs)
+    for path in (output, *related_files(output)):
+        refuse_input(path, inputs)
     refuse_stranger(output)
+    if split:
+        refuse_strange_parts(output)
 
 
 def choose_platforms(texts: Sequence[str], machine: str) -> tuple[Platform, ...]:

@@ -137,6 +137,14 @@ class FormatUnsupported(BundleFormatError):
     """A bundle of a later format, or one that needs what this tool does not know."""
 
 
+class PartMissing(BundleFormatError):
+    """A part of a split bundle is missing, cut off, or not the one that belongs there."""
+
+
+class PartIndexInvalid(BundleFormatError):
+    """The index of a split bundle cannot be read, or contradicts the parts."""
+
+
 # 11: signature ----------------------------------------------------------------------------------
 
 
