@@ -18,7 +18,8 @@ from airgap_shared.stores.program import Program, ProgramFailed
 from airgap_shared.stores.redaction import readable
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SECONDS = 30.0
+#: Time enough to unlock a keyring by hand, and for a command to end within 30 s if nobody does.
+_SECONDS = 25.0
 _OUTPUT_LIMIT = 1 << 20
 _NOT_FOUND = b"credentials not found"
 #: The user name that marks the secret as an identity token.
