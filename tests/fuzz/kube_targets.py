@@ -9,14 +9,16 @@ from pathlib import Path
 from random import Random
 
 from airgap_shared.kube.documents import load_manifest, load_objects
+from airgap_shared.kube.embedded import read_base64
 from airgap_shared.kube.imagefields import find_images
+from airgap_shared.kube.imagetokens import read_reference
 from airgap_shared.kube.objects import ManifestFile
+from airgap_shared.kube.replacing import value_at
 from airgap_shared.kube.rulesfile import parse_rules
 from airgap_shared.kube.scalartokens import ScalarToken, TokenTree
-from airgap_shared.kube.uses import Verdict
+from airgap_shared.kube.uses import Embedded, Encoded, ImageUse, Span, Verdict
 from airgap_shared.kube.yamlscalars import scalar_text
 from airgap_shared.kube.yamltext import DEPTH_LIMIT, NODE_LIMIT, read_documents, read_text
-from airgap_shared.oci.reference import parse_reference
 from fuzz.target import Target
 from support.expected import expected_after, found_after
 from support.garbling import Garbler
@@ -89,8 +91,24 @@ def _feed_images(data: bytes) -> None:
     for obj in load_objects(ManifestFile("app.yaml", data)):
         for use in find_images(obj):
             assert use.reason
-            if use.verdict is Verdict.IMAGE and "://" not in use.text:
-                parse_reference(use.text)
+            if use.verdict is Verdict.IMAGE and not use.pieces:
+                assert read_reference(use.text) is not None
+                _check_place(scalar_text(value_at(obj.value, use.path)), use)
+
+
+def _check_place(text: str | None, use: ImageUse) -> None:
+    """The way to a use leads to its text."""
+    for step in use.inside:
+        assert text is not None
+        match step:
+            case Span(start, end):
+                text = text[start:end]
+            case Encoded():
+                text = read_base64(text)
+            case Embedded(document, path):
+                documents = read_documents(text, "embedded")
+                text = scalar_text(value_at(documents[document].value, path))
+    assert text == use.text, use
 
 
 def _feed_rewriting(data: bytes) -> None:
@@ -113,7 +131,11 @@ def _objects() -> Iterator[dict[str, object]]:
     yield _object(
         "v1",
         "ConfigMap",
-        data={"c.yaml": _INNER, "e": "a/b:1", "j": json.dumps({"image": "a.io/b/c:1"})},
+        data={
+            "c.yaml": _INNER,
+            "e": "a/b:1; docker run 'b/c:2' x",
+            "j": json.dumps({"image": "a.io/b/c:1"}),
+        },
     )
     secret = base64.b64encode(_INNER.encode()).decode()
     yield _object("v1", "Secret", data={"c.yaml": secret})
@@ -169,12 +191,14 @@ _WORDS = (
     *(b"ConfigMap", b"Secret", b"CronJob", b"Pod", b"CustomResourceDefinition", b"generateName"),
     *(b"hub", b"version", b"imageRegistry", b"docker://", b"default", b"labels", b"url"),
 )
+#: Some 2,000 images in one text, each searched for, rewritten and searched for again.
+_LONGEST = 1 << 14
 _RULE_WORDS = (b"images", b"ignore", b"fields", b"split", b"path", b"place", b"**", b"[]", b"['a']")
 
 TARGETS = {
     "yaml": Target(_feed_yaml, _yaml_texts, _YAML),
     "documents": Target(_feed_documents, _applications, _YAML + _WORDS, _other_object),
-    "find-images": Target(_feed_images, _applications, _YAML + _WORDS, _other_object),
-    "rewriting": Target(_feed_rewriting, _applications, _YAML + _WORDS, _other_object),
-    "rules-file": Target(_feed_rules, _rules, _YAML + _WORDS + _RULE_WORDS, _other_object),
+    "find-images": Target(_feed_images, _applications, _YAML + _WORDS, _other_object, _LONGEST),
+    "rewriting": Target(_feed_rewriting, _applications, _YAML + _WORDS, _other_object, _LONGEST),
+    "rules-file": Target(_feed_rules, _rules, _YAML + _RULE_WORDS, _other_object, _LONGEST),
 }

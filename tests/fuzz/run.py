@@ -28,7 +28,6 @@ from fuzz.targets import FINDINGS, NAMES, load_target  # noqa: E402
 _CACHE = _ROOT / ".cache" / "fuzz"
 SECONDS = 1.0
 MEMORY = 200 * 1000 * 1000
-_LONGEST = 1 << 16
 #: The fuzzer's own process is slower and larger; what it stops at is measured again without it.
 _ENGINE_LIMITS = ("-timeout=15", "-report_slow_units=1", "-rss_limit_mb=1024")
 _EXECUTIONS = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
@@ -40,6 +39,7 @@ class Run:
 
     name: str
     executions: int = 0
+    longest: int = 0
     findings: list[str] = field(default_factory=list)
 
     @property
@@ -76,6 +76,7 @@ class Run:
         for old in (self.folder / "artifacts").iterdir():
             old.unlink()
         target = load_target(self.name)
+        self.longest = target.longest
         for seed in target.seeds():
             (self.folder / "corpus" / hashlib.sha1(seed).hexdigest()).write_bytes(seed)  # noqa: S324
         words = (f'"{_escaped(word)}"\n' for word in target.words)
@@ -86,7 +87,11 @@ class Run:
             done = subprocess.run(
                 [
                     *(sys.executable, _HERE / "engine.py", self.name),
-                    *(f"-max_total_time={seconds}", f"-max_len={_LONGEST}", "-print_final_stats=1"),
+                    *(
+                        f"-max_total_time={seconds}",
+                        f"-max_len={self.longest}",
+                        "-print_final_stats=1",
+                    ),
                     f"-dict={self.folder / 'words'}",
                     f"-artifact_prefix={self.folder / 'artifacts'}/",
                     *_ENGINE_LIMITS,

@@ -17,13 +17,15 @@ class Target:
     """``feed`` takes an input, and fails where a promise is broken.
 
     ``seeds`` are good inputs to begin with, ``words`` what such inputs are made of. ``mutate``
-    is there where changed bytes alone would never get past the first check.
+    is there where changed bytes alone would never get past the first check. ``longest`` is the
+    length up to which no input may take over a second.
     """
 
     feed: Callable[[bytes], None]
     seeds: Callable[[], Iterable[bytes]]
     words: tuple[bytes, ...] = ()
     mutate: Mutate | None = None
+    longest: int = 1 << 16
 
 
 def try_out(target: Target, data: bytes) -> str:

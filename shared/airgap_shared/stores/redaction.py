@@ -11,7 +11,8 @@ _HIDDEN = "[hidden]"
 _SHORTEST_SECRET = 4
 _AUTHORIZATION = re.compile(r"\b(basic|bearer)[ \t]+[A-Za-z0-9\-._~+/]{4,}=*", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^/?#\s@]*@")
-_QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>]*=[^\s\"'<>]*")
+# To the end of the word, whether it is a query or not: one pass over text that is all "?".
+_QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>]*")
 
 
 class Redactor:
@@ -39,6 +40,6 @@ def readable(text: str) -> str:
     """Foreign text with what looks like a secret hidden, escaped and cut at 500 characters."""
     text = _AUTHORIZATION.sub(rf"\1 {_HIDDEN}", text)
     text = _USERINFO.sub("", text)
-    text = _QUERY.sub("", text)
+    text = _QUERY.sub(lambda found: "" if "=" in found[0] else found[0], text)
     cut = text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT] + "…"
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)
