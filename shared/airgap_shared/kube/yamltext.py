@@ -31,6 +31,7 @@ MERGE_LIMIT = 1000
 NODE_LIMIT = 1_000_000
 
 _PARSER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PARSERS_LIMIT: Final = "maximum nesting depth"
 _BOM = "\ufeff"
 _CORE = "tag:yaml.org,2002:"
 _NO_KEY: Final = object()
@@ -167,7 +168,9 @@ class TreeBuilder:
         except yaml.MarkedYAMLError as error:
             what = ", ".join(part for part in (error.context, error.problem) if part)
             mark = error.problem_mark or error.context_mark
-            raise ManifestSourceInvalid(f"not YAML: {what}", where=self._place_of(mark)) from error
+            # Newer parsers have a limit of their own, and look ahead further than we do.
+            kind = YamlTooDeep if _PARSERS_LIMIT in what else ManifestSourceInvalid
+            raise kind(f"not YAML: {what}", where=self._place_of(mark)) from error
         except yaml.YAMLError as error:
             reason = str(getattr(error, "reason", error))
             raise self._invalid(ManifestSourceInvalid, f"not YAML: {reason}") from error

@@ -51,7 +51,7 @@ def ask_helper(
         if _NOT_FOUND in output.lower():
             return None
         raise _failure(program, server, f"ends with status {status}")
-    return _read(output, program, server)
+    return read_answer(output, program, server)
 
 
 def _run(
@@ -67,7 +67,13 @@ def _run(
     return ending.status, ending.output
 
 
-def _read(output: bytes, program: str, server: str) -> Credential:
+def read_answer(output: bytes, program: str, server: str) -> Credential:
+    """What a helper's answer says.
+
+    Raises:
+        AuthFailed: no credentials; the message does not quote it.
+
+    """
     try:
         answer = json.loads(output)
         user, secret = answer["Username"], answer["Secret"]

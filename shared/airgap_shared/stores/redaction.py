@@ -19,7 +19,8 @@ _AUTHORIZATION = re.compile(
 )
 _COOKIE = re.compile(r"\b((?:set-)?cookie\s*:\s*)[^\r\n]+", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^/?#\s@]*@")
-_QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>]*=[^\s\"'<>]*")
+# To the end of the word, whether it is a query or not: one pass over text that is all "?".
+_QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>]*")
 
 
 class Redactor:
@@ -56,7 +57,7 @@ def hide(text: str) -> str:
     text = _AUTHORIZATION.sub(rf"\1 {_HIDDEN}", text)
     text = _COOKIE.sub(rf"\1{_HIDDEN}", text)
     text = _USERINFO.sub("", text)
-    return _QUERY.sub("", text)
+    return _QUERY.sub(lambda found: "" if "=" in found[0] else found[0], text)
 
 
 def _spellings(text: str) -> Iterator[str]:
