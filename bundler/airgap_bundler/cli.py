@@ -189,6 +189,21 @@ def create(
         int | None,
         typer.Option("--sequence", metavar="N", help="Grows with each release; default: the time."),
     ] = None,
+    previous: Annotated[
+        Path | None,
+        typer.Option(
+            "--previous",
+            metavar="BUNDLE",
+            help="The bundle before this one: its sequence must not be higher.",
+        ),
+    ] = None,
+    allow_lower_sequence: Annotated[
+        bool,
+        typer.Option(
+            "--allow-lower-sequence",
+            help="Write a bundle that counts as older than the one before.",
+        ),
+    ] = False,
     jobs: JobsOption = 4,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Resolve all images, write nothing.")
@@ -208,6 +223,7 @@ def create(
         from airgap_bundler.discovery import inventory_document, refuse_impossible
         from airgap_bundler.mirrors import parse_mirrors
         from airgap_bundler.pinning import Pinning
+        from airgap_bundler.succession import refuse_lower_sequence
         from airgap_shared.console.access import RegistryOptions, open_registries
         from airgap_shared.console.progress import open_progress
 
@@ -215,8 +231,13 @@ def create(
         epoch = os.environ.get(flags.EPOCH, "")
         created = flags.creation_time(epoch)
         release = flags.compose_release(name, version, channel, sequence, created)
-        inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
+        inputs = (
+            *(key, passphrase_file, images_file, rules, previous),
+            *(ca_file, cert_file, key_file, authfile),
+        )
         flags.check_output(output, [*map(Path, sources or ()), *filter(None, inputs)])
+        if not allow_lower_sequence:
+            refuse_lower_sequence(release, output, previous)
         wanted = flags.choose_platforms(platforms or [], machine.machine())
         located = parse_mirrors(mirrors or [])
         gathered = _gather(sources, images, images_file, rules)

@@ -13,7 +13,6 @@ from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields
 from airgap_shared.oci.platform import Platform
 
-
 #: The largest integer that every reader of JSON reads alike (RFC 8259 §6, RFC 7493 §2.2).
 SIZE_LIMIT = 2**53 - 1
 

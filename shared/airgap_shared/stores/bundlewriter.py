@@ -260,11 +260,14 @@ def _translated(path: Path) -> Iterator[None]:
         raise
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            hint = (
-                "the file system takes no file this large" if problem.errno == errno.EFBIG else ""
-            )
+            if problem.errno == errno.EFBIG:
+                raise DiskFull(
+                    "the file system takes no file this large",
+                    where=str(path.parent),
+                    next_step="write it in parts with --split SIZE, or choose another --output",
+                ) from problem
             raise DiskFull(
-                hint or "no space left",
+                "no space left",
                 where=str(path.parent),
                 next_step="choose another --output, or make room and run again",
             ) from problem
