@@ -209,6 +209,21 @@ def create(
         int,
         typer.Option("--valid-days", metavar="N", help="How long it may be imported."),
     ] = 180,
+    previous: Annotated[
+        Path | None,
+        typer.Option(
+            "--previous",
+            metavar="BUNDLE",
+            help="The bundle before this one: its sequence must not be higher.",
+        ),
+    ] = None,
+    allow_lower_sequence: Annotated[
+        bool,
+        typer.Option(
+            "--allow-lower-sequence",
+            help="Write a bundle that counts as older than the one before.",
+        ),
+    ] = False,
     jobs: JobsOption = 4,
     split: Annotated[
         str | None,
@@ -234,9 +249,10 @@ def create(
         from airgap_bundler import flags
         from airgap_bundler.composing import TimeWishes, compose_contents
         from airgap_bundler.create import Creation
-        from airgap_bundler.discovery import inventory_document, refuse_impossible
+        from airgap_bundler.discovery import inventory_document
         from airgap_bundler.mirrors import parse_mirrors
         from airgap_bundler.pinning import Pinning
+        from airgap_bundler.succession import refuse_lower_sequence
         from airgap_shared.console.access import RegistryOptions, open_registries
         from airgap_shared.console.progress import open_progress
 
@@ -244,29 +260,25 @@ def create(
         epoch = os.environ.get(flags.EPOCH, "")
         created = flags.creation_time(epoch)
         release = flags.compose_release(name, (version, channel), sequence, created, valid_days)
-        inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
-        part_size = flags.parse_part_size(split)
-        flags.check_output(
-            output, [*map(Path, sources or ()), *filter(None, inputs)], part_size is not None
+        inputs = (
+            *(key, passphrase_file, images_file, rules, previous),
+            *(ca_file, cert_file, key_file, authfile),
         )
+        read = [*map(Path, sources or ()), *filter(None, inputs)]
+        part_size = flags.parse_part_size(split)
+        flags.check_output(output, read, part_size is not None)
+        refuse_lower_sequence(release, output, previous, allow_lower_sequence)
         wanted = flags.choose_platforms(platforms or [], machine.machine())
         located = parse_mirrors(mirrors or [])
         gathered = _gather(sources, images, images_file, rules)
         inventory = gathered.inventory
-        refuse_impossible(gathered.uses)
-        if strict:
-            _refuse_undecided(inventory)
+        _judge(gathered, strict)
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         _note_left_out(gathered, progress)
-        if note := flags.expiry_note(release, flags.creation_time("")):
-            progress.note(note)
+        flags.note_expiry(release, flags.creation_time(""), progress)
+        tokens = tuple(token_hosts or ())
         options = RegistryOptions(
-            tuple(plain_http or ()),
-            ca_file,
-            cert_file,
-            key_file,
-            tuple(token_hosts or ()),
-            authfile,
+            tuple(plain_http or ()), ca_file, cert_file, key_file, tokens, authfile
         )
         with open_registries(options, jobs, progress.note) as registries:
             pinning = Pinning(located.locate, registries.open, wanted, progress)
@@ -282,8 +294,7 @@ def create(
             creation = Creation(
                 contents, registries.open, signer, jobs, progress, wishes, part_size
             )
-            names = tuple(map(str, wanted)) or (flags.ALL_PLATFORMS,)
-            _print_created(creation.write(output, release, names), form)
+            _print_created(creation.write(output, release, flags.names_of(wanted)), form)
 
 
 def main() -> None:
@@ -335,6 +346,14 @@ def _write_rules(path: Path, gathered: Gathered) -> None:
 
     proposal = propose_rules(gathered.inventory.undecided, gathered.needed)
     write_new_file(path, proposal.encode(), 0o644)
+
+
+def _judge(gathered: Gathered, strict: bool) -> None:
+    from airgap_bundler.discovery import refuse_impossible
+
+    refuse_impossible(gathered.uses)
+    if strict:
+        _refuse_undecided(gathered.inventory)
 
 
 def _refuse_undecided(inventory: ImageInventory) -> None:

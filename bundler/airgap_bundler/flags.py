@@ -14,6 +14,7 @@ from airgap_shared.console.files import refuse_input, refuse_strange_parts, refu
 from airgap_shared.errors import UsageError
 from airgap_shared.oci.platform import Platform
 from airgap_shared.stores.partialfiles import related_files
+from airgap_shared.stores.progress import Progress
 
 ALL_PLATFORMS = "all"
 #: Set to a Unix time, it is taken for the time of creation (reproducible-builds.org).
@@ -77,14 +78,13 @@ def creation_time(epoch: str) -> datetime:
     return datetime.fromtimestamp(int(epoch), UTC)
 
 
-def expiry_note(release: Release, now: datetime) -> str:
-    """A warning when a bundle would be past its time at once; empty otherwise."""
-    if now <= release.expires:
-        return ""
-    return (
-        f"warning: made for {release.created:%Y-%m-%d}, the bundle expired on "
-        f"{release.expires:%Y-%m-%d} and will not be imported; see --valid-days"
-    )
+def note_expiry(release: Release, now: datetime, progress: Progress) -> None:
+    """Warn when a bundle would be past its time at once."""
+    if now > release.expires:
+        progress.note(
+            f"warning: made for {release.created:%Y-%m-%d}, the bundle expired on "
+            f"{release.expires:%Y-%m-%d} and will not be imported; see --valid-days"
+        )
 
 
 def parse_part_size(text: str | None) -> int | None:
@@ -140,3 +140,8 @@ def choose_platforms(texts: Sequence[str], machine: str) -> tuple[Platform, ...]
     if not texts:
         return (Platform.of_machine(machine),)
     return tuple(sorted({Platform.parse(text) for text in texts}, key=str))
+
+
+def names_of(platforms: Sequence[Platform]) -> tuple[str, ...]:
+    """Platforms as a statement names them."""
+    return tuple(map(str, platforms)) or (ALL_PLATFORMS,)

@@ -329,6 +329,22 @@ class YamlDuplicateKey(ContentRefused):
     """A YAML mapping names the same key twice."""
 
 
+class YamlTagUnsupported(ContentRefused):
+    """A YAML tag that asks for something other than Kubernetes' plain values."""
+
+
+class TextEncodingInvalid(ContentRefused):
+    """A text that is not UTF-8, or holds characters that no text file may hold."""
+
+
+class RemoteBaseForbidden(ContentRefused):
+    """A kustomization that takes parts of the application from elsewhere while it is built."""
+
+
+class PluginForbidden(ContentRefused):
+    """A kustomization that runs programs while it is built."""
+
+
 class UndecidedImages(ContentRefused):
     """--strict: image-like text was found that nobody has judged."""
 
