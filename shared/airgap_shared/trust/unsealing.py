@@ -79,7 +79,7 @@ def unseal(envelope: Envelope, policy: TrustPolicy, now: datetime) -> VerifiedPa
     signers = _usable(made, policy, None if policy.judge_at_creation else now)
     short = [_missing(app, signers) for app in policy.apps]
     if all(short):
-        raise SignatureThresholdNotMet(short[0] or "the policy allows no application")
+        raise SignatureThresholdNotMet(short[0] if short else "the policy allows no application")
     if envelope.payload_type != PAYLOAD_TYPE:
         raise PayloadTypeUnsupported(f"signed content of type {envelope.payload_type[:100]!r}")
     return VerifiedPayload(envelope.payload, signers)
