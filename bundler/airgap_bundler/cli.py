@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airgap_bundler.signingcli import export_sigstore, sign
 from airgap_shared.console.application import (
     AuthfileOption,
     CaFileOption,
@@ -20,6 +21,13 @@ from airgap_shared.console.application import (
 )
 from airgap_shared.console.inspection import FormatOption, JobsOption
 from airgap_shared.console.outcome import Format, command, print_result
+from airgap_shared.console.signing import (
+    PassphraseOption,
+    SchemeChoice,
+    SignerCommandOption,
+    SignerOptions,
+    SigningKeyOption,
+)
 
 if TYPE_CHECKING:
     from airgap_bundler.create import CreatedBundle
@@ -33,6 +41,9 @@ app = make_application(
     "Carry a Kubernetes application into a network with no way in but a disk: "
     "put it and every image it needs into one signed file.",
 )
+
+app.command("sign")(sign)
+app.command("export-sigstore")(export_sigstore)
 
 SourcesArgument = Annotated[
     list[str] | None,
@@ -68,22 +79,26 @@ def keygen(
             "--passphrase-file", metavar="FILE", help="Encrypt the key; first line of FILE."
         ),
     ] = None,
+    scheme: Annotated[
+        SchemeChoice, typer.Option("--scheme", help="The kind of key; RSA is of 3072 bits.")
+    ] = SchemeChoice.ECDSA_P256,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Make a signing key (ECDSA P-256): PREFIX.key stays with you, PREFIX.pub goes to receivers.
+    """Make a signing key: PREFIX.key stays with you, PREFIX.pub goes to receivers.
 
     Example: airgap-bundle keygen vendor
     """
     with command(form):
-        from airgap_bundler.flags import read_passphrase
         from airgap_shared.console.files import write_new_file
+        from airgap_shared.console.signing import read_passphrase
         from airgap_shared.errors import UsageError
-        from airgap_shared.trust.keys import PrivateKey
+        from airgap_shared.trust.keys import Scheme
+        from airgap_shared.trust.privatekey import PrivateKey
 
         if not prefix or prefix.endswith("/"):
             raise UsageError("PREFIX names no file", next_step="for example: keygen vendor")
         private, public = Path(f"{prefix}.key"), Path(f"{prefix}.pub")
-        key = PrivateKey.generate()
+        key = PrivateKey.generate(Scheme(scheme.value))
         pem = key.to_pem(read_passphrase(passphrase_file))
         write_new_file(public, key.public_key.pem, 0o644)
         try:
@@ -93,7 +108,12 @@ def keygen(
             raise
         key_id = key.public_key.key_id
         print_result(
-            {"keyId": key_id, "privateKey": str(private), "publicKey": str(public)},
+            {
+                "keyId": key_id,
+                "scheme": scheme.value,
+                "privateKey": str(private),
+                "publicKey": str(public),
+            },
             f"key id       {key_id}\n"
             f"private key  {private}  (keep it secret)\n"
             f"public key   {public}  (give it to receivers; read them the key id by phone)",
@@ -142,9 +162,7 @@ def create(
     version: Annotated[
         str, typer.Option("--version", metavar="VERSION", help="The application's version.")
     ],
-    key: Annotated[
-        Path, typer.Option("--key", metavar="KEY", help="The private key to sign with.")
-    ],
+    key: SigningKeyOption,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The bundle to write.")
     ],
@@ -178,10 +196,8 @@ def create(
     key_file: KeyFileOption = None,
     token_hosts: TokenHostsOption = None,
     authfile: AuthfileOption = None,
-    passphrase_file: Annotated[
-        Path | None,
-        typer.Option("--passphrase-file", metavar="FILE", help="The passphrase of the key."),
-    ] = None,
+    passphrase_file: PassphraseOption = None,
+    signer_cmd: SignerCommandOption = None,
     channel: Annotated[
         str, typer.Option("--channel", metavar="NAME", help="The release channel.")
     ] = "stable",
@@ -193,6 +209,21 @@ def create(
         int,
         typer.Option("--valid-days", metavar="N", help="How long it may be imported."),
     ] = 180,
+    previous: Annotated[
+        Path | None,
+        typer.Option(
+            "--previous",
+            metavar="BUNDLE",
+            help="The bundle before this one: its sequence must not be higher.",
+        ),
+    ] = None,
+    allow_lower_sequence: Annotated[
+        bool,
+        typer.Option(
+            "--allow-lower-sequence",
+            help="Write a bundle that counts as older than the one before.",
+        ),
+    ] = False,
     jobs: JobsOption = 4,
     split: Annotated[
         str | None,
@@ -218,39 +249,36 @@ def create(
         from airgap_bundler import flags
         from airgap_bundler.composing import TimeWishes, compose_contents
         from airgap_bundler.create import Creation
-        from airgap_bundler.discovery import inventory_document, refuse_impossible
+        from airgap_bundler.discovery import inventory_document
         from airgap_bundler.mirrors import parse_mirrors
         from airgap_bundler.pinning import Pinning
+        from airgap_bundler.succession import refuse_lower_sequence
         from airgap_shared.console.access import RegistryOptions, open_registries
         from airgap_shared.console.progress import open_progress
 
-        signer = flags.load_key(key, passphrase_file)
+        signer = SignerOptions(key, passphrase_file, signer_cmd).signer()
         epoch = os.environ.get(flags.EPOCH, "")
         created = flags.creation_time(epoch)
         release = flags.compose_release(name, (version, channel), sequence, created, valid_days)
-        inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
-        part_size = flags.parse_part_size(split)
-        flags.check_output(
-            output, [*map(Path, sources or ()), *filter(None, inputs)], part_size is not None
+        inputs = (
+            *(key, passphrase_file, images_file, rules, previous),
+            *(ca_file, cert_file, key_file, authfile),
         )
+        read = [*map(Path, sources or ()), *filter(None, inputs)]
+        part_size = flags.parse_part_size(split)
+        flags.check_output(output, read, part_size is not None)
+        refuse_lower_sequence(release, output, previous, allow_lower_sequence)
         wanted = flags.choose_platforms(platforms or [], machine.machine())
         located = parse_mirrors(mirrors or [])
         gathered = _gather(sources, images, images_file, rules)
         inventory = gathered.inventory
-        refuse_impossible(gathered.uses)
-        if strict:
-            _refuse_undecided(inventory)
+        _judge(gathered, strict)
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         _note_left_out(gathered, progress)
-        if note := flags.expiry_note(release, flags.creation_time("")):
-            progress.note(note)
+        flags.note_expiry(release, flags.creation_time(""), progress)
+        tokens = tuple(token_hosts or ())
         options = RegistryOptions(
-            tuple(plain_http or ()),
-            ca_file,
-            cert_file,
-            key_file,
-            tuple(token_hosts or ()),
-            authfile,
+            tuple(plain_http or ()), ca_file, cert_file, key_file, tokens, authfile
         )
         with open_registries(options, jobs, progress.note) as registries:
             pinning = Pinning(located.locate, registries.open, wanted, progress)
@@ -266,8 +294,7 @@ def create(
             creation = Creation(
                 contents, registries.open, signer, jobs, progress, wishes, part_size
             )
-            names = tuple(map(str, wanted)) or (flags.ALL_PLATFORMS,)
-            _print_created(creation.write(output, release, names), form)
+            _print_created(creation.write(output, release, flags.names_of(wanted)), form)
 
 
 def main() -> None:
@@ -319,6 +346,14 @@ def _write_rules(path: Path, gathered: Gathered) -> None:
 
     proposal = propose_rules(gathered.inventory.undecided, gathered.needed)
     write_new_file(path, proposal.encode(), 0o644)
+
+
+def _judge(gathered: Gathered, strict: bool) -> None:
+    from airgap_bundler.discovery import refuse_impossible
+
+    refuse_impossible(gathered.uses)
+    if strict:
+        _refuse_undecided(gathered.inventory)
 
 
 def _refuse_undecided(inventory: ImageInventory) -> None:

@@ -10,16 +10,11 @@ from pathlib import Path
 from airgap_shared import __version__
 from airgap_shared.bundle.names import is_application_name, is_label
 from airgap_shared.bundle.statement import Release
-from airgap_shared.console.files import (
-    read_key_file,
-    refuse_input,
-    refuse_strange_parts,
-    refuse_stranger,
-)
-from airgap_shared.errors import KeyFileInvalid, UsageError
+from airgap_shared.console.files import refuse_input, refuse_strange_parts, refuse_stranger
+from airgap_shared.errors import UsageError
 from airgap_shared.oci.platform import Platform
 from airgap_shared.stores.partialfiles import related_files
-from airgap_shared.trust.keys import PrivateKey, parse_private_key
+from airgap_shared.stores.progress import Progress
 
 ALL_PLATFORMS = "all"
 #: Set to a Unix time, it is taken for the time of creation (reproducible-builds.org).
@@ -30,49 +25,9 @@ _LONGEST_LIFE = 3660
 _LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _EPOCH_LIMIT = int((_LAST_MOMENT - timedelta(days=_LONGEST_LIFE)).timestamp())
 _SEQUENCE_LIMIT = 2**63 - 1
-_PASSPHRASE_LIMIT = 4096
 SPLIT = "--split"
 SMALLEST_PART = 1_000_000
 _SIZE = re.compile(r"([0-9]{1,15})(?:([KkMmGgTt])(iB|B)?)?")
-
-
-def read_passphrase(path: Path | None) -> bytes | None:
-    """The first line of a passphrase file; None without a file.
-
-    Raises:
-        KeyFileInvalid: it cannot be read, or its first line is no passphrase.
-
-    """
-    if path is None:
-        return None
-    try:
-        with path.open("rb") as file:
-            line = file.readline(_PASSPHRASE_LIMIT + 1)
-    except OSError as problem:
-        raise KeyFileInvalid(
-            f"cannot read the passphrase: {problem.strerror}", where=str(path)
-        ) from problem
-    phrase = line.removesuffix(b"\n").rstrip(b"\r")
-    if not phrase:
-        raise KeyFileInvalid("the passphrase is empty", where=str(path))
-    if len(phrase) > _PASSPHRASE_LIMIT:
-        raise KeyFileInvalid("the passphrase has no end", where=str(path))
-    return phrase
-
-
-def load_key(path: Path, passphrase_file: Path | None) -> PrivateKey:
-    """The private key to sign with, from a file that nobody else can read.
-
-    Raises:
-        KeyFileInvalid: it cannot be used.
-
-    """
-    pem = read_key_file(path)
-    if path.stat().st_mode & 0o077:
-        raise KeyFileInvalid(
-            "other users can read the private key", where=str(path), next_step=f"chmod 600 {path}"
-        )
-    return parse_private_key(pem, read_passphrase(passphrase_file), str(path))
 
 
 def compose_release(
@@ -123,14 +78,13 @@ def creation_time(epoch: str) -> datetime:
     return datetime.fromtimestamp(int(epoch), UTC)
 
 
-def expiry_note(release: Release, now: datetime) -> str:
-    """A warning when a bundle would be past its time at once; empty otherwise."""
-    if now <= release.expires:
-        return ""
-    return (
-        f"warning: made for {release.created:%Y-%m-%d}, the bundle expired on "
-        f"{release.expires:%Y-%m-%d} and will not be imported; see --valid-days"
-    )
+def note_expiry(release: Release, now: datetime, progress: Progress) -> None:
+    """Warn when a bundle would be past its time at once."""
+    if now > release.expires:
+        progress.note(
+            f"warning: made for {release.created:%Y-%m-%d}, the bundle expired on "
+            f"{release.expires:%Y-%m-%d} and will not be imported; see --valid-days"
+        )
 
 
 def parse_part_size(text: str | None) -> int | None:
@@ -186,3 +140,8 @@ def choose_platforms(texts: Sequence[str], machine: str) -> tuple[Platform, ...]
     if not texts:
         return (Platform.of_machine(machine),)
     return tuple(sorted({Platform.parse(text) for text in texts}, key=str))
+
+
+def names_of(platforms: Sequence[Platform]) -> tuple[str, ...]:
+    """Platforms as a statement names them."""
+    return tuple(map(str, platforms)) or (ALL_PLATFORMS,)

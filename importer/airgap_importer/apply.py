@@ -78,6 +78,7 @@ class Choices:
 
     move_tags: bool = False
     check_blobs: bool = False
+    read_back: bool = False
     downstream: str = DEFAULT_DOWNSTREAM
 
 
@@ -112,10 +113,13 @@ class Application:
         with _telling() as story:
             prepared = self._prepare(choices)
             push = Push(self.bundle, prepared.plan, self.registry, self.jobs)
+            push.check_permission()
             app = self.bundle.statement.release.app
             with open_overlay_directory(self.output, app) as directory, self.memory.writing():
                 story.changed = _UNSEEN
                 push.send(self.progress)
+                if choices.read_back:
+                    push.read_back(self.progress)
                 self.memory.reached("pushed")
                 proof = self._prove(directory, prepared, push, renderer)
                 self.memory.reached("proven")
@@ -138,9 +142,8 @@ class Application:
         check_overlay(overlay, self.bundle.files, choices.downstream)
         self.registry.ping()
         self.memory.ask_registry(self.registry)
-        planner = PushPlanner(
-            self.bundle.graph, relocation, self.registry, self.jobs, choices.check_blobs
-        )
+        check_blobs = choices.check_blobs or choices.read_back
+        planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs, check_blobs)
         return Prepared(relocation, overlay, planner.plan(choices.move_tags))
 
     def _prove(

@@ -20,6 +20,7 @@ from airgap_importer.history.cli import (
     state_app,
     status,
 )
+from airgap_importer.trustcli import trust as trust_commands
 from airgap_shared.console.access import state_folder
 from airgap_shared.console.application import (
     AuthfileOption,
@@ -27,6 +28,7 @@ from airgap_shared.console.application import (
     CertFileOption,
     KeyFileOption,
     TokenHostsOption,
+    UploadHostsOption,
     make_application,
 )
 from airgap_shared.console.inspection import (
@@ -39,6 +41,7 @@ from airgap_shared.console.trusting import (
     AppOption,
     KeysOption,
     NowOption,
+    PolicyOption,
     SignaturesOption,
     ThresholdOption,
     TrustOptions,
@@ -59,6 +62,7 @@ HostArgument = Annotated[str, typer.Argument(metavar="HOST", help="The registry,
 app.command("status")(status)
 app.command("audit")(audit)
 app.add_typer(state_app)
+app.add_typer(trust_commands, name="trust")
 
 
 @app.command()
@@ -70,7 +74,8 @@ def apply(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the overlay is written.")
     ],
     keys: KeysOption = None,
-    threshold: ThresholdOption = 1,
+    threshold: ThresholdOption = None,
+    policy: PolicyOption = None,
     named: AppOption = "",
     signatures: SignaturesOption = None,
     now: NowOption = "",
@@ -79,6 +84,7 @@ def apply(
     cert_file: CertFileOption = None,
     key_file: KeyFileOption = None,
     token_hosts: TokenHostsOption = None,
+    upload_hosts: UploadHostsOption = None,
     authfile: AuthfileOption = None,
     username: UsernameOption = None,
     password_stdin: PasswordOption = False,
@@ -88,6 +94,12 @@ def apply(
     check_blobs: Annotated[
         bool,
         typer.Option("--check-blobs", help="Ask for every blob, even of images that are there."),
+    ] = False,
+    read_back: Annotated[
+        bool,
+        typer.Option(
+            "--read-back", help="Fetch and hash everything in the registry before tags are set."
+        ),
     ] = False,
     downstream: Annotated[
         str,
@@ -140,11 +152,11 @@ def apply(
         from airgap_shared.console.signals import finished_first
         from airgap_shared.stores.opening import open_bundle
 
-        trust = TrustOptions(keys, threshold, named, signatures, now)
-        policy, clock, folder = trust.policy(), clock_reading(), state_folder(state_dir)
+        trust = TrustOptions(keys, threshold, named, signatures, now, policy)
+        trusted, clock, folder = trust.policy(), clock_reading(), state_folder(state_dir)
         target = parse_target(endpoint, namespace, plain_http)
-        moment = check_clock(trust.moment(clock), latest_seen(folder), policy)
-        gate = Gate(policy, moment, named, str(target))
+        moment = check_clock(trust.moment(clock), latest_seen(folder), trusted)
+        gate = Gate(trusted, moment, named, str(target))
         flags = {
             "--allow-rollback": allow_rollback,
             "--allow-sequence-jump": allow_jump,
@@ -164,6 +176,7 @@ def apply(
             authfile,
             given_credential(username, password_stdin),
             writes=True,
+            upload_hosts=tuple(upload_hosts or ()),
         )
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         with (
@@ -176,7 +189,7 @@ def apply(
             application = Application(
                 verified, target, registry, output, jobs, progress, memory, finished_first
             )
-            choices = Choices(move_tags, check_blobs, downstream)
+            choices = Choices(move_tags, check_blobs, read_back, downstream)
             if dry_run:
                 _print_plan(application.plan(choices), form)
                 return

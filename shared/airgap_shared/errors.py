@@ -72,6 +72,10 @@ class KeyFileInvalid(UsageError):
     """A key file cannot be used."""
 
 
+class SignerFailed(UsageError):
+    """The program that should sign cannot be run, or gives no signature."""
+
+
 class PolicyInvalid(UsageError):
     """A trust policy contradicts itself, cannot be read, or does not follow the one in force."""
 
@@ -323,6 +327,22 @@ class YamlAliasLimit(ContentRefused):
 
 class YamlDuplicateKey(ContentRefused):
     """A YAML mapping names the same key twice."""
+
+
+class YamlTagUnsupported(ContentRefused):
+    """A YAML tag that asks for something other than Kubernetes' plain values."""
+
+
+class TextEncodingInvalid(ContentRefused):
+    """A text that is not UTF-8, or holds characters that no text file may hold."""
+
+
+class RemoteBaseForbidden(ContentRefused):
+    """A kustomization that takes parts of the application from elsewhere while it is built."""
+
+
+class PluginForbidden(ContentRefused):
+    """A kustomization that runs programs while it is built."""
 
 
 class UndecidedImages(ContentRefused):

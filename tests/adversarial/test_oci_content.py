@@ -66,11 +66,6 @@ def shell(tmp_path: Path, key: Key) -> Shell:
     return Shell(tmp_path)
 
 
-@pytest.fixture
-def journey(tmp_path: Path, source_registry: DockerRegistry, registry: DockerRegistry) -> Journey:
-    return Journey.begin(tmp_path / "work", source_registry.host, registry.host)
-
-
 def test_an_honest_bundle_from_the_specification_alone_is_taken(victim: Victim, key: Key) -> None:
     """The control: what the hostile builder makes is a bundle."""
     image = make_index([make_image([b"a"]), make_image([b"b"], "linux/arm64")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +15,35 @@ import pytest
 from support.commands import PATIENCE, Finished, Shell
 from support.tally import TALLY
 
-_CALL = re.compile(r"^(?:\[pid +\d+\] |\d+ +)?(?P<name>\w+)\((?P<rest>.*)$")
+_CALL = re.compile(r"^(?P<thread>\d+) +(?P<name>\w+)\((?P<rest>.*)$")
 _KILLED = {-9, 137}
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A system call: who made it, its name, and its arguments and result as strace prints them."""
+
+    thread: int
+    name: str
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Traced:
-    """How a traced command ended, and its system calls in order: name and the rest of the line."""
+    """How a traced command ended, and its system calls in order."""
 
     done: Finished
-    calls: Sequence[tuple[str, str]]
+    calls: Sequence[Call]
 
     @property
     def killed(self) -> bool:
         """Whether the injected SIGKILL struck."""
         return self.done.code in _KILLED
+
+    @property
+    def by_thread(self) -> list[int]:
+        """How many calls each thread made, the busiest first: ``when=`` counts for each alone."""
+        return [count for _, count in Counter(call.thread for call in self.calls).most_common()]
 
 
 def trace(
@@ -65,7 +80,8 @@ def trace(
     recorded = log.read_text(errors="replace").splitlines()
     log.unlink()
     found = [match for line in recorded if (match := _CALL.match(line))]
-    traced = Traced(finished, [(match["name"], match["rest"]) for match in found])
+    seen = [Call(int(match["thread"]), match["name"], match["rest"]) for match in found]
+    traced = Traced(finished, seen)
     if not traced.killed:
         TALLY.end(finished.code, finished.out, finished.err)
     return traced

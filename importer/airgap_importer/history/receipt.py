@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from airgap_shared.bundle.admission import Accepted, Candidate, Step
-from airgap_shared.bundle.statement import format_time, parse_time
 from airgap_shared.errors import AirgapError
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields
+from airgap_shared.oci.moment import format_time, parse_time
 
 FORMAT = 1
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 
 from airgap_importer.history.receipt import Receipt, parse_receipt
-from airgap_importer.pushing import keep_tag
+from airgap_importer.pushplan import keep_tag
 from airgap_importer.relocation import RECEIPTS, Target
 from airgap_shared.errors import (
     AirgapError,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from airgap_importer.history.receipt import FORMAT, Receipt, check_format, parse_receipt
-from airgap_shared.bundle.statement import format_time, parse_time
 from airgap_shared.errors import ContentRefused, StateCorrupt
 from airgap_shared.oci.fields import Fields, parse_json
+from airgap_shared.oci.moment import format_time, parse_time
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from airgap_shared.bundle.statement import Release, Statement, format_time
+from airgap_shared.bundle.statement import Release, Statement
 from airgap_shared.errors import (
     AppMismatch,
     AppNotAllowed,
@@ -20,6 +20,7 @@ from airgap_shared.errors import (
     SequenceJump,
 )
 from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.moment import format_time
 from airgap_shared.trust.keys import PublicKey
 from airgap_shared.trust.policy import AppTrust, TrustPolicy
 from airgap_shared.trust.unsealing import VerifiedPayload, check_signers

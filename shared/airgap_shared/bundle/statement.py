@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import enum
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from airgap_shared.bundle import names
@@ -19,11 +18,11 @@ from airgap_shared.errors import (
 )
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields, parse_json
+from airgap_shared.oci.moment import format_time, parse_time
 from airgap_shared.oci.platform import ALL, is_platform
 from airgap_shared.oci.reference import Reference, parse_reference
 
 _WHERE = "signed statement"
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 class Role(enum.StrEnum):
@@ -126,19 +125,6 @@ class Statement:
             "images": [_image_document(image) for image in self.images],
             "totals": {"members": len(self.members), "bytes": self.total_size},
         }
-
-
-def format_time(moment: datetime) -> str:
-    """RFC 3339 in UTC with whole seconds."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
-
-
-def parse_time(text: str) -> datetime | None:
-    """A time that :func:`format_time` could have written; None for any other text."""
-    try:
-        return datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
-    except ValueError:
-        return None
 
 
 def parse_statement(payload: bytes) -> Statement:

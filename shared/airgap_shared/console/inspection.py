@@ -12,6 +12,7 @@ from airgap_shared.console.trusting import (
     AppOption,
     KeysOption,
     NowOption,
+    PolicyOption,
     SignaturesOption,
     ThresholdOption,
     TrustOptions,
@@ -30,30 +31,58 @@ JobsOption = Annotated[
 ]
 
 
-def inspect(bundle: BundleArgument, form: FormatOption = Format.TEXT) -> None:
-    """Show what a bundle says is inside. Nothing is verified; use verify before you trust it.
+UntrustedOption = Annotated[
+    bool,
+    typer.Option("--untrusted", help="Verify nothing and say so; the default without a key."),
+]
+
+
+def inspect(
+    bundle: BundleArgument,
+    keys: KeysOption = None,
+    threshold: ThresholdOption = None,
+    policy: PolicyOption = None,
+    app: AppOption = "",
+    signatures: SignaturesOption = None,
+    now: NowOption = "",
+    untrusted: UntrustedOption = False,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Show what a bundle says is inside. With a key or policy, only if it is signed as it must be.
+
+    The content is not read; use verify before you rely on it.
 
     Example: airgap-import inspect shop.tar.zst
     """
     with command(form):
         from airgap_shared.console.files import open_medium
         from airgap_shared.console.report import statement_document, statement_text
-        from airgap_shared.stores.opening import read_statement
+        from airgap_shared.stores.opening import open_statement, read_statement
 
-        with open_medium(bundle) as medium:
-            statement = read_statement(medium)
-        banner = "NOT VERIFIED: this is what the file says of itself\n\n"
-        print_result(
-            {"verified": False, **statement_document(statement)},
-            banner + statement_text(statement),
-            form,
-        )
+        options = TrustOptions(keys, threshold, app, signatures, now, policy)
+        if untrusted or not options.given:
+            options.refuse_ignored()
+            with open_medium(bundle) as medium:
+                statement = read_statement(medium)
+            banner = "NOT VERIFIED: this is what the file says of itself\n\n"
+            facts: dict[str, object] = {"verified": False}
+        else:
+            gate = options.gate(clock_reading())
+            with open_medium(bundle) as medium:
+                signed = open_statement(medium, gate, options.detached())
+            statement = signed.statement
+            signers = [key.key_id for key in signed.candidate.signers]
+            banner = f"signed by {', '.join(signers)}; the content was not read\n\n"
+            facts = {"verified": False, "signed": True, "signers": signers}
+        text = banner + statement_text(statement)
+        print_result({**facts, **statement_document(statement)}, text, form)
 
 
 def verify(
     bundle: BundleArgument,
     keys: KeysOption = None,
-    threshold: ThresholdOption = 1,
+    threshold: ThresholdOption = None,
+    policy: PolicyOption = None,
     app: AppOption = "",
     signatures: SignaturesOption = None,
     now: NowOption = "",
@@ -69,7 +98,7 @@ def verify(
         from airgap_shared.console.progress import open_progress
         from airgap_shared.stores.opening import open_bundle, verify_blobs
 
-        options = TrustOptions(keys, threshold, app, signatures, now)
+        options = TrustOptions(keys, threshold, app, signatures, now, policy)
         gate = options.gate(clock_reading())
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         with open_medium(bundle) as medium:

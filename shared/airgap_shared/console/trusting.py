@@ -15,14 +15,27 @@ from airgap_shared.errors import UsageError
 if TYPE_CHECKING:
     from airgap_shared.bundle.admission import Gate
     from airgap_shared.trust.envelope import Envelope
+    from airgap_shared.trust.keys import PublicKey
     from airgap_shared.trust.policy import TrustPolicy
+
+#: The one place looked at: neither working directory, nor medium, nor a variable can name another.
+DEFAULT_POLICY = Path("/etc/airgap-import/policy.json")
 
 KeysOption = Annotated[
     list[Path] | None,
     typer.Option("--key", metavar="PUB", help="A public key to trust; may be given again."),
 ]
 ThresholdOption = Annotated[
-    int, typer.Option("--threshold", metavar="N", help="How many of the keys must have signed.")
+    int | None,
+    typer.Option("--threshold", metavar="N", help="How many of the keys must have signed."),
+]
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy",
+        metavar="FILE",
+        help=f"The policy that says whom to trust; default without --key: {DEFAULT_POLICY}.",
+    ),
 ]
 AppOption = Annotated[
     str, typer.Option("--app", metavar="NAME", help="The application that must be inside.")
@@ -50,25 +63,60 @@ class TrustOptions:
     """The flags about trust that all commands share."""
 
     keys: Sequence[Path] | None = None
-    threshold: int = 1
+    threshold: int | None = None
     app: str = ""
     signatures: Sequence[Path] | None = None
     now: str = ""
+    policy_file: Path | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether keys or a policy were named."""
+        return bool(self.keys) or self.policy_file is not None
+
+    def refuse_ignored(self) -> None:
+        """Raise :class:`UsageError` for flags that would do nothing, where nothing is verified."""
+        if self.given:
+            raise UsageError("--untrusted verifies nothing", next_step="leave it or the key out")
+        if self.threshold is not None or self.app or self.now:
+            raise UsageError(
+                "--threshold, --app and --now are for judging, and nothing says whom to trust",
+                next_step="add --key FILE.pub or --policy FILE",
+            )
 
     def policy(self) -> TrustPolicy:
-        """The policy that these flags express.
+        """The policy that these flags express, or else the one of this host.
 
         Raises:
             NoTrustConfigured: there is none.
+            UsageError: keys and a policy at once.
             PolicyInvalid, KeyFileInvalid: it cannot be used.
 
         """
-        from airgap_shared.console.files import read_key_file
-        from airgap_shared.trust.keys import parse_public_key
+        if self.keys and self.policy_file is not None:
+            raise UsageError(
+                "--key and --policy exclude each other",
+                next_step="leave one out; a policy says by itself which keys it trusts",
+            )
+        if not self.keys:
+            return self._from_file()
         from airgap_shared.trust.policy import TrustPolicy
 
-        keys = [parse_public_key(read_key_file(path), str(path)) for path in self.keys or ()]
-        return TrustPolicy.of_keys(keys, self.threshold)
+        threshold = 1 if self.threshold is None else self.threshold
+        return TrustPolicy.of_keys(read_public_keys(self.keys), threshold)
+
+    def _from_file(self) -> TrustPolicy:
+        from airgap_shared.stores.policystore import load_policy, policy_exists
+        from airgap_shared.trust.policy import TrustPolicy
+
+        if self.policy_file is None and not policy_exists(DEFAULT_POLICY):
+            return TrustPolicy.of_keys(())
+        if self.threshold is not None:
+            raise UsageError(
+                "--threshold goes with --key; a policy says by itself how many must sign",
+                where="--threshold",
+            )
+        return load_policy(self.policy_file or DEFAULT_POLICY)
 
     def detached(self) -> tuple[Envelope, ...]:
         """The signatures that came apart from the bundle.
@@ -88,11 +136,24 @@ class TrustOptions:
         """The time to judge by: what ``--now`` says, or else the clock."""
         return parse_moment(self.now, "--now") if self.now else clock
 
-    def gate(self, clock: datetime) -> Gate:
-        """Everything together, for commands that know no target."""
+    def gate(self, clock: datetime, target: str = "") -> Gate:
+        """Everything together; ``target`` is the registry and path of commands that know one."""
         from airgap_shared.bundle.admission import Gate
 
-        return Gate(self.policy(), self.moment(clock), self.app)
+        return Gate(self.policy(), self.moment(clock), self.app, target)
+
+
+def read_public_keys(paths: Sequence[Path]) -> tuple[PublicKey, ...]:
+    """The keys in these files.
+
+    Raises:
+        KeyFileInvalid: one holds none.
+
+    """
+    from airgap_shared.console.files import read_key_file
+    from airgap_shared.trust.keys import parse_public_key
+
+    return tuple(parse_public_key(read_key_file(path), str(path)) for path in paths)
 
 
 def parse_moment(text: str, where: str) -> datetime:
@@ -102,7 +163,7 @@ def parse_moment(text: str, where: str) -> datetime:
         UsageError: it is neither.
 
     """
-    from airgap_shared.bundle.statement import parse_time
+    from airgap_shared.oci.moment import parse_time
 
     moment = parse_time(f"{text}T00:00:00Z" if len(text) == len("2026-01-31") else text)
     if moment is None:

@@ -10,7 +10,12 @@ from airgap_shared.bundle.admission import Candidate, Gate, admit
 from airgap_shared.bundle.graph import ImageGraph, check_graph
 from airgap_shared.bundle.index import check_index
 from airgap_shared.bundle.statement import Member, Role, Statement, parse_statement
-from airgap_shared.errors import LimitExceeded, MediaTypeUnsupported, MemberMismatch
+from airgap_shared.errors import (
+    LimitExceeded,
+    MediaTypeUnsupported,
+    MemberMismatch,
+    SignatureMissing,
+)
 from airgap_shared.kube.objects import ManifestFile
 from airgap_shared.oci import mediatype
 from airgap_shared.oci.digest import Digest
@@ -58,6 +63,44 @@ def read_statement(medium: Medium) -> Statement:
     return parse_statement(parse_envelope(medium.read_envelope()).payload)
 
 
+def open_signed(medium: Medium, detached: Iterable[Envelope] = ()) -> tuple[Envelope, Statement]:
+    """The envelope of a bundle and what it says, NOT verified: to sign it, or pass it on.
+
+    Raises:
+        SignatureMissing: nobody signed it.
+        AirgapError: it is no bundle, or a detached signature is not about it.
+
+    """
+    envelope = join_signatures(parse_envelope(medium.read_envelope()), detached)
+    if not envelope.signatures:
+        raise SignatureMissing("the bundle carries no signature")
+    return envelope, parse_statement(envelope.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedStatement:
+    """A statement whose signatures satisfy a policy; nothing of the content was read."""
+
+    envelope: Envelope
+    statement: Statement
+    candidate: Candidate
+
+
+def open_statement(
+    medium: Medium, gate: Gate, detached: Iterable[Envelope] = ()
+) -> SignedStatement:
+    """Verify the signatures and hold the statement against the policy (Verification, 1–9).
+
+    Raises:
+        AirgapError: of the groups 10–12, 14 and 30.
+
+    """
+    envelope = join_signatures(parse_envelope(medium.read_envelope()), detached)
+    verified = unseal(envelope, gate.policy, gate.now)
+    statement = parse_statement(verified.payload)
+    return SignedStatement(envelope, statement, admit(verified, statement, gate))
+
+
 def open_bundle(
     medium: Medium,
     gate: Gate,
@@ -73,10 +116,8 @@ def open_bundle(
         AirgapError: of the groups 10–14 and 30, or of ``history``; nothing was changed anywhere.
 
     """
-    envelope = join_signatures(parse_envelope(medium.read_envelope()), detached)
-    verified = unseal(envelope, gate.policy, gate.now)
-    statement = parse_statement(verified.payload)
-    candidate = admit(verified, statement, gate)
+    signed = open_statement(medium, gate, detached)
+    statement, candidate = signed.statement, signed.candidate
     history(candidate)
     check_metadata_size(statement)
     medium.expect(statement.members)

@@ -17,7 +17,6 @@ from airgap_shared.bundle.statement import (
     Release,
     Role,
     Statement,
-    format_time,
     parse_statement,
 )
 from airgap_shared.errors import (
@@ -28,6 +27,7 @@ from airgap_shared.errors import (
 )
 from airgap_shared.oci import mediatype
 from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.moment import format_time
 from airgap_shared.oci.reference import parse_reference
 from support.bundles import make_contents
 from support.images import make_image, platform_index

@@ -30,8 +30,8 @@ from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.medium import FileMedium, Medium, StreamMedium
 from airgap_shared.stores.opening import open_bundle, read_statement, verify_blobs
 from airgap_shared.stores.progress import NoProgress
-from airgap_shared.trust.keys import PrivateKey
 from airgap_shared.trust.policy import TrustPolicy
+from airgap_shared.trust.privatekey import PrivateKey
 from support.bundles import GATE, KEY, Contents, make_contents
 from support.images import generated_layer, make_image, platform_index, tar_layer
 

@@ -20,8 +20,9 @@ from airgap_shared.trust.envelope import (
     pre_authentication_encoding,
     seal,
 )
-from airgap_shared.trust.keys import PrivateKey, PublicKey
+from airgap_shared.trust.keys import PublicKey
 from airgap_shared.trust.policy import TrustPolicy
+from airgap_shared.trust.privatekey import PrivateKey
 from airgap_shared.trust.unsealing import VerifiedPayload
 from airgap_shared.trust.unsealing import unseal as unseal_at
 from support.keys import fixed_key
