@@ -60,9 +60,10 @@ def split_bundle(path: Path) -> Path | None:
     named = bundle_of_index(path.name) or bundle_of_part(path.name)
     if named is not None:
         return path.with_name(named)
-    if path.name and not path.exists() and (existing_parts(path) or _index_path(path).exists()):
-        return path
-    return None
+    # A link that leads nowhere is there, and a name that is too long is not.
+    if not path.name or os.path.lexists(path):
+        return None
+    return path if existing_parts(path) or os.path.lexists(_index_path(path)) else None
 
 
 def existing_parts(bundle: Path) -> tuple[Path, ...]:
