@@ -231,10 +231,7 @@ def create(
         epoch = os.environ.get(flags.EPOCH, "")
         created = flags.creation_time(epoch)
         release = flags.compose_release(name, version, channel, sequence, created)
-        inputs = (
-            *(key, passphrase_file, images_file, rules, previous),
-            *(ca_file, cert_file, key_file, authfile),
-        )
+        inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
         flags.check_output(output, [*map(Path, sources or ()), *filter(None, inputs)])
         if not allow_lower_sequence:
             refuse_lower_sequence(release, output, previous)

@@ -633,6 +633,7 @@ class TestB13:
         header = header_of(f"application/upstream/{name}"[:100], len(file.content))
         hostile = _with(segments, 3, header + padded(file.content))
         victim.resists(pack(hostile), _FORMAT, "MemberMismatch", "BundleCorrupt")
+        assert not Path("/x").exists()
 
     @pytest.mark.parametrize("name", _NAMES)
     def test_in_what_is_signed(self, victim: Victim, draft: Draft, key: Key, name: str) -> None:

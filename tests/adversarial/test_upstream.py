@@ -281,7 +281,7 @@ class TestK04:
         def mount(size: int) -> None:
             subprocess.run(["umount", place], capture_output=True, check=False)
             options = f"size={size}"
-            command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", place]
+            command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
             if subprocess.run(command, capture_output=True, check=False).returncode:
                 pytest.skip("no file systems can be mounted here")
 
@@ -545,7 +545,9 @@ class TestK14:
     def test_as_the_realm_of_a_token(
         self, vendor: Vendor, elsewhere: FaultProxy, host: str, scheme: str
     ) -> None:
-        realm = f"http://{elsewhere.host if host == 'elsewhere' else host}/token"
+        # Another name is another host, even for the same address; another port is not.
+        named = f"localhost:{elsewhere.host.partition(':')[2]}"
+        realm = f"http://{named if host == 'elsewhere' else host}/token"
         challenge = {"WWW-Authenticate": f'{scheme} realm="{realm}",service="s",scope="x"'}
         vendor.proxy.add(Rule(Answer(401, challenge), times=None))
         done = refused(self._create(vendor), 25, "UnsafeTokenRealm")
