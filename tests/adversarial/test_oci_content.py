@@ -111,6 +111,7 @@ class TestC01:
 
         done = refused(victim.apply(large.path), 13, "DigestMismatch")
 
+        large.path.unlink()
         judge_failure(done, before, victim.scene(), large.signed - {large.layer})
         for repository in victim.registry.storage.repositories():
             assert not has_blob(victim.registry.host, repository, large.layer)
