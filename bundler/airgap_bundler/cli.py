@@ -257,10 +257,7 @@ def create(
         epoch = os.environ.get(flags.EPOCH, "")
         created = flags.creation_time(epoch)
         release = flags.compose_release(name, (version, channel), sequence, created, valid_days)
-        inputs = (
-            *(key, passphrase_file, images_file, rules, previous),
-            *(ca_file, cert_file, key_file, authfile),
-        )
+        inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
         read = [*map(Path, sources or ()), *filter(None, inputs)]
         part_size = flags.parse_part_size(split)
         flags.check_output(output, read, part_size is not None)
