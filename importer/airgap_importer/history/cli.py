@@ -17,7 +17,7 @@ from airgap_shared.console.application import (
 )
 from airgap_shared.console.inspection import FormatOption
 from airgap_shared.console.outcome import Format, command, print_result
-from airgap_shared.console.trusting import clock_reading
+from airgap_shared.console.trusting import PolicyOption, TrustOptions, clock_reading
 
 if TYPE_CHECKING:
     from airgap_importer.history.status import Standing
@@ -58,6 +58,7 @@ state_app = typer.Typer(
 
 
 def status(
+    policy: PolicyOption = None,
     max_age_days: Annotated[
         int | None,
         typer.Option("--max-age-days", min=0, metavar="N", help="How old a bundle may be."),
@@ -78,7 +79,8 @@ def status(
         from airgap_importer.history.status import refuse_stale, standings
 
         max_age = None if max_age_days is None else timedelta(days=max_age_days)
-        found = standings(state_folder(state_dir), clock_reading(), None, max_age)
+        trusted = TrustOptions(policy_file=policy).standing_policy()
+        found = standings(state_folder(state_dir), clock_reading(), trusted, max_age)
         document = {"applications": [one.to_document() for one in found]}
         if fail_stale:
             refuse_stale(found)

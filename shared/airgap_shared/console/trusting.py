@@ -118,6 +118,19 @@ class TrustOptions:
             )
         return load_policy(self.policy_file or DEFAULT_POLICY)
 
+    def standing_policy(self) -> TrustPolicy | None:
+        """The policy that was named, or that of this host; None where there is neither.
+
+        Raises:
+            PolicyInvalid: it cannot be used.
+
+        """
+        from airgap_shared.stores.policystore import policy_exists
+
+        if self.policy_file is None and not policy_exists(DEFAULT_POLICY):
+            return None
+        return self.policy()
+
     def detached(self) -> tuple[Envelope, ...]:
         """The signatures that came apart from the bundle.
 
