@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airgap_bundler import results
 from airgap_bundler.signingcli import export_sigstore, sign
 from airgap_shared.console.application import (
     AuthfileOption,
@@ -30,11 +31,7 @@ from airgap_shared.console.signing import (
 )
 
 if TYPE_CHECKING:
-    from airgap_bundler.create import CreatedBundle
-    from airgap_bundler.discovery import ImageInventory
     from airgap_bundler.gathering import Gathered
-    from airgap_bundler.pinning import PinnedImage
-    from airgap_shared.stores.progress import Progress
 
 app = make_application(
     "airgap-bundle",
@@ -147,13 +144,13 @@ def discover(
     with command(form):
         gathered = _gather(sources, images, images_file, rules)
         if write_rules is not None:
-            _write_rules(write_rules, gathered)
+            results.write_proposal(write_rules, gathered)
         if why is not None:
-            _print_explanation(why, gathered, form)
+            results.print_explanation(why, gathered, form)
         else:
-            _print_inventory(gathered, form)
+            results.print_inventory(gathered, form)
         if strict:
-            _refuse_undecided(gathered.inventory)
+            results.refuse_undecided(gathered.inventory)
 
 
 @app.command()
@@ -205,7 +202,34 @@ def create(
         int | None,
         typer.Option("--sequence", metavar="N", help="Grows with each release; default: the time."),
     ] = None,
+    valid_days: Annotated[
+        int,
+        typer.Option("--valid-days", metavar="N", help="How long it may be imported."),
+    ] = 180,
+    previous: Annotated[
+        Path | None,
+        typer.Option(
+            "--previous",
+            metavar="BUNDLE",
+            help="The bundle before this one: its sequence must not be higher.",
+        ),
+    ] = None,
+    allow_lower_sequence: Annotated[
+        bool,
+        typer.Option(
+            "--allow-lower-sequence",
+            help="Write a bundle that counts as older than the one before.",
+        ),
+    ] = False,
     jobs: JobsOption = 4,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="SIZE",
+            help="Write parts of at most SIZE (4G, 650MB, 1GiB) for smaller disks or FAT32.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Resolve all images, write nothing.")
     ] = False,
@@ -214,6 +238,7 @@ def create(
     """Find every image the application needs and write one signed bundle.
 
     An interrupted run leaves FILE.partial; the same command goes on from there.
+    With --split, the files are FILE.part-001, FILE.part-002 … and the index FILE.parts.json.
 
     Example: airgap-bundle create app/ --name shop --version 1.5.2 --key me.key -o shop.tar.zst
     """
@@ -221,34 +246,33 @@ def create(
         from airgap_bundler import flags
         from airgap_bundler.composing import TimeWishes, compose_contents
         from airgap_bundler.create import Creation
-        from airgap_bundler.discovery import inventory_document, refuse_impossible
+        from airgap_bundler.discovery import inventory_document
         from airgap_bundler.mirrors import parse_mirrors
         from airgap_bundler.pinning import Pinning
+        from airgap_bundler.succession import refuse_lower_sequence
         from airgap_shared.console.access import RegistryOptions, open_registries
         from airgap_shared.console.progress import open_progress
 
         signer = SignerOptions(key, passphrase_file, signer_cmd).signer()
         epoch = os.environ.get(flags.EPOCH, "")
         created = flags.creation_time(epoch)
-        release = flags.compose_release(name, version, channel, sequence, created)
+        release = flags.compose_release(name, (version, channel), sequence, created, valid_days)
         inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
-        flags.check_output(output, [*map(Path, sources or ()), *filter(None, inputs)])
+        read = [*map(Path, sources or ()), *filter(None, inputs)]
+        part_size = flags.parse_part_size(split)
+        flags.check_output(output, read, part_size is not None)
+        refuse_lower_sequence(release, output, previous, allow_lower_sequence)
         wanted = flags.choose_platforms(platforms or [], machine.machine())
         located = parse_mirrors(mirrors or [])
         gathered = _gather(sources, images, images_file, rules)
         inventory = gathered.inventory
-        refuse_impossible(gathered.uses)
-        if strict:
-            _refuse_undecided(inventory)
+        results.judge(gathered, strict)
         progress = open_progress(sys.stderr, sys.stderr.isatty())
-        _note_left_out(gathered, progress)
+        results.note_left_out(gathered, progress)
+        flags.note_expiry(release, flags.creation_time(""), progress)
+        tokens = tuple(token_hosts or ())
         options = RegistryOptions(
-            tuple(plain_http or ()),
-            ca_file,
-            cert_file,
-            key_file,
-            tuple(token_hosts or ()),
-            authfile,
+            tuple(plain_http or ()), ca_file, cert_file, key_file, tokens, authfile
         )
         with open_registries(options, jobs, progress.note) as registries:
             pinning = Pinning(located.locate, registries.open, wanted, progress)
@@ -258,12 +282,13 @@ def create(
                 gathered.application.files, document, pinned, inventory.literals, gathered.rules
             )
             if dry_run:
-                _print_plan(pinned, form)
+                results.print_plan(pinned, form)
                 return
             wishes = TimeWishes(bool(epoch), sequence is not None)
-            creation = Creation(contents, registries.open, signer, jobs, progress, wishes)
-            names = tuple(map(str, wanted)) or (flags.ALL_PLATFORMS,)
-            _print_created(creation.write(output, release, names), form)
+            creation = Creation(
+                contents, registries.open, signer, jobs, progress, wishes, part_size
+            )
+            results.print_created(creation.write(output, release, flags.names_of(wanted)), form)
 
 
 def main() -> None:
@@ -286,92 +311,7 @@ def _gather(
     return gather(wanted, stdin)
 
 
-def _print_inventory(gathered: Gathered, form: Format) -> None:
-    from airgap_bundler.discovery import inventory_document
-    from airgap_bundler.listing import inventory_text
-
-    skipped = gathered.application.skipped
-    document = inventory_document(gathered.inventory)
-    document["needed"] = [entry.to_json() for entry in gathered.needed]
-    document["skipped"] = [{"file": entry.path, "reason": entry.reason} for entry in skipped]
-    print_result(document, inventory_text(gathered.inventory, gathered.needed, skipped), form)
-
-
-def _print_explanation(why: str, gathered: Gathered, form: Format) -> None:
-    from airgap_bundler.explaining import explain, explanation_text
-
-    found = explain(why, gathered.uses, gathered.application.objects)
-    document: dict[str, object] = {
-        "format": 1,
-        "reference": why,
-        "uses": [entry.to_json() for entry in found],
-    }
-    print_result(document, explanation_text(why, found), form)
-
-
-def _write_rules(path: Path, gathered: Gathered) -> None:
-    from airgap_bundler.proposing import propose_rules
-    from airgap_shared.console.files import write_new_file
-
-    proposal = propose_rules(gathered.inventory.undecided, gathered.needed)
-    write_new_file(path, proposal.encode(), 0o644)
-
-
-def _refuse_undecided(inventory: ImageInventory) -> None:
-    from airgap_shared.errors import UndecidedImages
-
-    if inventory.undecided:
-        raise UndecidedImages(
-            f"{len(inventory.undecided)} image-like texts are undecided",
-            changed="nothing was written",
-            next_step="decide about each in a rules file (discover --write-rules proposes one),"
-            " or leave --strict out",
-            details=[
-                f"{entry.text}: {entry.uses[0].file}#{entry.uses[0].object}#{entry.uses[0].path}"
-                for entry in inventory.undecided
-            ],
-        )
-
-
-def _note_left_out(gathered: Gathered, progress: Progress) -> None:
-    for entry in gathered.application.skipped:
-        progress.note(f"skipped {entry.path}: {entry.reason}")
-    for needed in gathered.needed:
-        progress.note(
-            f"warning: known to need, not listed: {needed.reference} ({needed.operator}: "
-            f"{needed.why})"
-        )
-    if gathered.inventory.undecided:
-        progress.note(
-            f"warning: {len(gathered.inventory.undecided)} image-like texts are undecided and not "
-            "bundled; see airgap-bundle discover"
-        )
-
-
 def _encode(document: dict[str, object]) -> bytes:
     import json
 
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _print_plan(pinned: tuple[PinnedImage, ...], form: Format) -> None:
-    from airgap_bundler.listing import plan_document, plan_text
-
-    print_result(plan_document(pinned), plan_text(pinned), form)
-
-
-def _print_created(created: CreatedBundle, form: Format) -> None:
-    from airgap_shared.console.report import statement_document, statement_text
-    from airgap_shared.console.text import byte_size
-
-    print_result(
-        {
-            "bundle": str(created.path),
-            "size": created.size,
-            "keyId": created.key_id,
-            **statement_document(created.statement),
-        },
-        f"wrote {created.path} ({byte_size(created.size)}), signed by {created.key_id}\n\n"
-        + statement_text(created.statement),
-        form,
-    )

@@ -40,9 +40,13 @@ from airgap_shared.trust.policy import TrustPolicy
 
 @dataclass(frozen=True, slots=True)
 class CreatedBundle:
-    """The finished file: its size in bytes, what was signed, and by which key."""
+    """The finished bundle: its files and size in bytes, what was signed, and by which key.
+
+    ``files`` is ``path`` itself, or the parts in order and then their index.
+    """
 
     path: Path
+    files: tuple[Path, ...]
     size: int
     statement: Statement
     statement_digest: Digest
@@ -51,7 +55,7 @@ class CreatedBundle:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """One run of create, from pinned contents to a finished file."""
+    """One run of create, from pinned contents to a finished file, or parts of ``part_size``."""
 
     contents: Contents
     open_registry: Callable[[str], ImageSource]
@@ -59,16 +63,17 @@ class Creation:
     jobs: int
     progress: Progress
     wishes: TimeWishes
+    part_size: int | None = None
 
     def write(self, output: Path, release: Release, platforms: tuple[str, ...]) -> CreatedBundle:
         """Write ``output``, or go on where an interrupted run with the same contents stopped.
 
         Raises:
             AirgapError: nothing is at ``output`` that was not there before; what was fetched is
-                kept in ``output.partial`` for the next run.
+                kept beside it, in files that end in ``.partial``, for the next run.
 
         """
-        partial = PartialBundle(output)
+        partial = PartialBundle(output, self.part_size)
         with partial.opened():
             statement = self.contents.statement(release, platforms)
             earlier = self._earlier(partial)
@@ -84,10 +89,12 @@ class Creation:
             )
             self._fill(partial, plan)
             self._read_back(partial, Gate(self._own_policy, statement.release.created))
-            partial.publish()
+            size = partial.size
+            files = partial.publish(self.jobs, self.progress)
         return CreatedBundle(
             output,
-            output.stat().st_size,
+            files,
+            size,
             statement,
             Digest.of(payload),
             self.signer.public_key.key_id,

@@ -10,27 +10,36 @@ from pathlib import Path
 from airgap_shared import __version__
 from airgap_shared.bundle.names import is_application_name, is_label
 from airgap_shared.bundle.statement import Release
-from airgap_shared.console.files import refuse_input, refuse_stranger
+from airgap_shared.console.files import refuse_input, refuse_strange_parts, refuse_stranger
 from airgap_shared.errors import UsageError
 from airgap_shared.oci.platform import Platform
+from airgap_shared.stores.partialfiles import related_files
+from airgap_shared.stores.progress import Progress
 
 ALL_PLATFORMS = "all"
 #: Set to a Unix time, it is taken for the time of creation (reproducible-builds.org).
 EPOCH = "SOURCE_DATE_EPOCH"
-_SHELF_LIFE = timedelta(days=180)
-_EPOCH_LIMIT = int((datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _SHELF_LIFE).timestamp())
+#: So long a bundle may be imported at most, in days.
+
+_LONGEST_LIFE = 3660
+_LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_EPOCH_LIMIT = int((_LAST_MOMENT - timedelta(days=_LONGEST_LIFE)).timestamp())
 _SEQUENCE_LIMIT = 2**63 - 1
+SPLIT = "--split"
+SMALLEST_PART = 1_000_000
+_SIZE = re.compile(r"([0-9]{1,15})(?:([KkMmGgTt])(iB|B)?)?")
 
 
 def compose_release(
-    name: str, version: str, channel: str, sequence: int | None, created: datetime
+    name: str, labels: tuple[str, str], sequence: int | None, created: datetime, valid_days: int
 ) -> Release:
-    """What is released, judged before anything is fetched.
+    """What is released, judged before anything is fetched; ``labels`` are version and channel.
 
     Raises:
         UsageError: a name or number that a statement cannot hold.
 
     """
+    version, channel = labels
     if not is_application_name(name):
         raise UsageError(
             f"not an application name: {name!r}",
@@ -42,13 +51,15 @@ def compose_release(
             raise UsageError("use 1–128 printable ASCII characters", where=flag)
     if sequence is not None and not 0 <= sequence <= _SEQUENCE_LIMIT:
         raise UsageError(f"use a number from 0 to {_SEQUENCE_LIMIT}", where="--sequence")
+    if not 1 <= valid_days <= _LONGEST_LIFE:
+        raise UsageError(f"use a number from 1 to {_LONGEST_LIFE}", where="--valid-days")
     return Release(
         name,
         version,
         channel,
         int(created.timestamp()) if sequence is None else sequence,
         created,
-        created + _SHELF_LIFE,
+        created + timedelta(days=valid_days),
         f"airgap-bundle/{__version__}",
     )
 
@@ -67,7 +78,37 @@ def creation_time(epoch: str) -> datetime:
     return datetime.fromtimestamp(int(epoch), UTC)
 
 
-def check_output(output: Path, inputs: Sequence[Path]) -> None:
+def note_expiry(release: Release, now: datetime, progress: Progress) -> None:
+    """Warn when a bundle would be past its time at once."""
+    if now > release.expires:
+        progress.note(
+            f"warning: made for {release.created:%Y-%m-%d}, the bundle expired on "
+            f"{release.expires:%Y-%m-%d} and will not be imported; see --valid-days"
+        )
+
+
+def parse_part_size(text: str | None) -> int | None:
+    """The size of a part in bytes: ``4G`` and ``4GB`` are 4,000,000,000, ``4GiB`` is 2^32.
+
+    Raises:
+        UsageError: no size, or one too small.
+
+    """
+    if text is None:
+        return None
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"not a size: {text[:100]!r}", where=SPLIT, next_step="for example: --split 4G"
+        )
+    power = " KMGT".index((found[2] or " ").upper())
+    size = int(int(found[1]) * (1024 if found[3] == "iB" else 1000) ** power)
+    if size < SMALLEST_PART:
+        raise UsageError(f"a part has at least {SMALLEST_PART} bytes", where=SPLIT)
+    return size
+
+
+def check_output(output: Path, inputs: Sequence[Path], split: bool = False) -> None:
     """A bundle may be replaced by another one; nothing else is ever written over.
 
     Raises:
@@ -78,9 +119,11 @@ def check_output(output: Path, inputs: Sequence[Path]) -> None:
         raise UsageError("the output is a folder", where=str(output), next_step="name a file in it")
     if not output.absolute().parent.is_dir():
         raise UsageError("there is no such folder", where=str(output.absolute().parent))
-    refuse_input(output, inputs)
-    refuse_input(output.with_name(f"{output.name}.partial"), inputs)
+    for path in (output, *related_files(output)):
+        refuse_input(path, inputs)
     refuse_stranger(output)
+    if split:
+        refuse_strange_parts(output)
 
 
 def choose_platforms(texts: Sequence[str], machine: str) -> tuple[Platform, ...]:
@@ -97,3 +140,8 @@ def choose_platforms(texts: Sequence[str], machine: str) -> tuple[Platform, ...]
     if not texts:
         return (Platform.of_machine(machine),)
     return tuple(sorted({Platform.parse(text) for text in texts}, key=str))
+
+
+def names_of(platforms: Sequence[Platform]) -> tuple[str, ...]:
+    """Platforms as a statement names them."""
+    return tuple(map(str, platforms)) or (ALL_PLATFORMS,)

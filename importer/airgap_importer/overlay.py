@@ -13,27 +13,28 @@ import errno
 import fcntl
 import logging
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap_importer.filetree import (
+    PARTIAL,
     Tree,
     kind_of,
+    make_directories,
     names_in,
     open_directory,
     opened,
+    remove,
+    replace_file,
     sync,
     tree_of,
-    write_file,
     write_tree,
 )
-from airgap_importer.kustomization import FILE_NAME, downstream_text, interlock_text
+from airgap_importer.kustomization import FILE_NAME, bridge_text, downstream_text
 from airgap_importer.overlaymarker import (
     MARKER,
-    PARTIAL,
     STATE,
     check_ownership,
     check_places,
@@ -55,8 +56,11 @@ from airgap_shared.kube.objects import ManifestFile
 DEFAULT_DOWNSTREAM = "this-cluster"
 
 _LOG = logging.getLogger(__name__)
-_STAGED = "staged"
-_INTERLOCK = "interlock"
+#: Where a new tree is written; the second where the bridge in place leads to the first.
+_STAGED = ("staged", "staged-again")
+_BRIDGE = "bridge"
+_NEXT_BASE = "next-base"
+_LONGEST_BRIDGE = 4096
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LINK_IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR})
 
@@ -73,9 +77,10 @@ def check_overlay_directory(path: Path, app: str) -> None:
 
     Raises:
         OverlayNotOurs: it holds something else, another application, or a link in the wrong place.
-        OverlayNotWritable: it cannot be read.
+        OverlayNotWritable: it cannot be read or written.
 
     """
+    _check_writable(path)
     with _told(path), ExitStack() as stack:
         try:
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -83,6 +88,19 @@ def check_overlay_directory(path: Path, app: str) -> None:
             return
         stack.callback(os.close, folder)
         check_ownership(folder, path, app)
+
+
+def _check_writable(path: Path) -> None:
+    """Raise OverlayNotWritable where the kernel would not let us write, or make, the directory."""
+    place = path.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+        raise OverlayNotWritable(
+            "the overlay cannot be written: the file system is read-only, or not yours to write",
+            where=str(place),
+            next_step="choose another --output, or have it made writable",
+        )
 
 
 def check_overlay(overlay: Overlay, upstream: Iterable[ManifestFile], downstream: str) -> None:
@@ -116,27 +134,29 @@ def open_overlay_directory(path: Path, app: str) -> Iterator[OverlayDirectory]:
     """
     with ExitStack() as stack:
         with _told(path):
-            path.mkdir(parents=True, exist_ok=True)
+            make_directories(path)
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, folder)
             check_ownership(folder, path, app)
             state = _state_of(folder)
             stack.callback(os.close, state)
             _lock(state, path)
-            _tidy(state)
+            bridged = _bridged(folder)
+            _tidy(state, bridged)
             if kind_of(state, MARKER) == "absent":
-                _write_record(state, MARKER, marker_of(app))
+                replace_file(state, MARKER, marker_of(app))
                 sync(folder)
-        yield OverlayDirectory(path, folder, state)
+        yield OverlayDirectory(path, folder, state, _STAGED[bridged == _STAGED[0]])
 
 
 class OverlayDirectory:
     """An overlay directory that is ours; made by :func:`open_overlay_directory`."""
 
-    def __init__(self, path: Path, folder: int, state: int) -> None:
+    def __init__(self, path: Path, folder: int, state: int, staged: str = _STAGED[0]) -> None:
         self.path = path
         self._folder = folder
         self._state = state
+        self._staged = staged
 
     def stage(self, overlay: Overlay, upstream: Iterable[ManifestFile]) -> StagedOverlay:
         """Write the whole new tree below ``.airgap``, where nobody deploys from.
@@ -148,17 +168,20 @@ class OverlayDirectory:
         """
         tree = _tree(overlay, upstream)
         tree.setdefault("upstream", {})
-        tree[_INTERLOCK] = {FILE_NAME: interlock_text()}
+        midstream = f"{STATE}/{self._staged}/overlays/midstream"
+        tree[_BRIDGE] = {**_below(tree, "overlays", "midstream"), FILE_NAME: bridge_text(midstream)}
+        tree[_NEXT_BASE] = _below(tree, "base")
         with _told(self.path):
-            _remove(self._state, _STAGED)
-            write_tree(self._state, _STAGED, tree)
+            remove(self._state, self._staged)
+            write_tree(self._state, self._staged, tree)
             sync(self._state)
-        return StagedOverlay(self.path / STATE / _STAGED / "overlays" / "midstream")
+        return StagedOverlay(self.path / midstream)
 
     def switch(self, downstream: str = DEFAULT_DOWNSTREAM) -> None:
         """Put the staged tree in place; all of it or, when that fails, nothing.
 
-        A kill in between leaves a midstream that refuses to be deployed, never a mixture.
+        At every moment the midstream deploys the old or the new release, whole: while the trees
+        are replaced it is a bridge to the staged one. A kill in between leaves that, too.
 
         Raises:
             OverlayNotOurs: a link or file stands where a directory of ours must be.
@@ -169,25 +192,28 @@ class OverlayDirectory:
             carry_out(swaps)
         with _told(self.path, changed="everything was imported and the overlay was replaced"):
             self._make_downstream(downstream)
-            _remove(self._state, _STAGED)
+            _tidy(self._state, "")
 
     @contextmanager
     def planned_switch(self) -> Iterator[tuple[Swap, ...]]:
-        """The steps of :meth:`switch`, in order, each of them durable when it is done."""
+        """The steps of :meth:`switch`, in order, each of them durable when it is done.
+
+        What the bridge leads to stays untouched until the last step, which replaces the bridge.
+        """
         check_places(self._folder, self.path)
         if kind_of(self._folder, "overlays") == "absent":
             os.mkdir("overlays", dir_fd=self._folder)
         with ExitStack() as stack:
-            tree = opened(stack, self._state, _STAGED)
+            tree = opened(stack, self._state, self._staged)
             tree_overlays = opened(stack, tree, "overlays")
             overlays = opened(stack, self._folder, "overlays")
             swaps = [
                 Swap(tree, "upstream", self._folder, "upstream"),
-                Swap(tree, "base", self._folder, "base"),
+                Swap(tree, _NEXT_BASE, self._folder, "base"),
                 Swap(tree_overlays, "midstream", overlays, "midstream"),
             ]
             if kind_of(overlays, "midstream") == "directory":
-                swaps.insert(0, Swap(tree, _INTERLOCK, overlays, "midstream"))
+                swaps.insert(0, Swap(tree, _BRIDGE, overlays, "midstream"))
             yield tuple(swaps)
 
     def write_record(self, name: str, content: bytes) -> None:
@@ -197,10 +223,10 @@ class OverlayDirectory:
             OverlayNotWritable, DiskFull: it cannot be written.
 
         """
-        if not is_safe_component(name) or name in (MARKER, _STAGED):
+        if not is_safe_component(name) or name in (MARKER, *_STAGED):
             raise ValueError(f"{name!r} cannot name a record")
         with _told(self.path):
-            _write_record(self._state, name, content)
+            replace_file(self._state, name, content)
 
     def _make_downstream(self, name: str) -> None:
         with ExitStack() as stack:
@@ -211,7 +237,7 @@ class OverlayDirectory:
             downstreams = opened(stack, overlays, "downstreams")
             if kind_of(downstreams, name) != "absent":
                 return
-            staged = opened(stack, self._state, _STAGED)
+            staged = opened(stack, self._state, self._staged)
             write_tree(staged, "downstream", {FILE_NAME: downstream_text()})
             Swap(staged, "downstream", downstreams, name).apply()
 
@@ -233,28 +259,37 @@ def _lock(state: int, path: Path) -> None:
         _LOG.warning("%s cannot be locked: %s", path, error.strerror)
 
 
-def _tidy(state: int) -> None:
-    """Remove what a killed run left."""
-    _remove(state, _STAGED)
+def _bridged(folder: int) -> str:
+    """The staged tree that a killed run left in use; empty when there is none."""
+    with ExitStack() as stack:
+        place = folder
+        for name in ("overlays", "midstream"):
+            if kind_of(place, name) != "directory":
+                return ""
+            place = opened(stack, place, name)
+        try:
+            file = os.open(FILE_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
+        except OSError:
+            return ""
+        with os.fdopen(file, "rb") as text:
+            found = text.read(_LONGEST_BRIDGE)
+    bridges = {bridge_text(f"{STATE}/{name}/overlays/midstream"): name for name in _STAGED}
+    return bridges.get(found, "")
+
+
+def _tidy(state: int, bridged: str) -> None:
+    """Remove what a killed run left, but for the staged tree that is in use."""
     for name in names_in(state):
-        if name.endswith(PARTIAL):
-            _remove(state, name)
+        if name.endswith(PARTIAL) or (name in _STAGED and name != bridged):
+            remove(state, name)
 
 
-def _remove(parent: int, name: str) -> None:
-    match kind_of(parent, name):
-        case "directory":
-            shutil.rmtree(name, dir_fd=parent)
-        case "other":
-            os.unlink(name, dir_fd=parent)
-
-
-def _write_record(state: int, name: str, content: bytes) -> None:
-    partial = name + PARTIAL
-    _remove(state, partial)
-    write_file(state, partial, content)
-    os.replace(partial, name, src_dir_fd=state, dst_dir_fd=state)
-    sync(state)
+def _below(tree: Tree, *names: str) -> Tree:
+    """A directory in a tree; empty where there is none."""
+    for name in names:
+        found = tree.get(name, {})
+        tree = found if isinstance(found, dict) else {}
+    return tree
 
 
 def _tree(overlay: Overlay, upstream: Iterable[ManifestFile]) -> Tree:

@@ -133,6 +133,18 @@ class EnvelopeInvalid(BundleFormatError):
     """The signature envelope cannot be read."""
 
 
+class FormatUnsupported(BundleFormatError):
+    """A bundle of a later format, or one that needs what this tool does not know."""
+
+
+class PartMissing(BundleFormatError):
+    """A part of a split bundle is missing, cut off, or not the one that belongs there."""
+
+
+class PartIndexInvalid(BundleFormatError):
+    """The index of a split bundle cannot be read, or contradicts the parts."""
+
+
 # 11: signature ----------------------------------------------------------------------------------
 
 
@@ -317,6 +329,22 @@ class YamlDuplicateKey(ContentRefused):
     """A YAML mapping names the same key twice."""
 
 
+class YamlTagUnsupported(ContentRefused):
+    """A YAML tag that asks for something other than Kubernetes' plain values."""
+
+
+class TextEncodingInvalid(ContentRefused):
+    """A text that is not UTF-8, or holds characters that no text file may hold."""
+
+
+class RemoteBaseForbidden(ContentRefused):
+    """A kustomization that takes parts of the application from elsewhere while it is built."""
+
+
+class PluginForbidden(ContentRefused):
+    """A kustomization that runs programs while it is built."""
+
+
 class UndecidedImages(ContentRefused):
     """--strict: image-like text was found that nobody has judged."""
 
@@ -437,6 +465,10 @@ class OutputNotWritable(LocalError):
 
 class OverlayNotWritable(LocalError):
     """The overlay directory cannot be written."""
+
+
+class StateNotWritable(LocalError):
+    """What an import is remembered by cannot be written."""
 
 
 class OverlayNotOurs(LocalError):

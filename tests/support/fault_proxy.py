@@ -17,6 +17,7 @@ from support.faults import (
     DropAfterCommit,
     FlipByte,
     Hang,
+    Meanwhile,
     ResetRequest,
     ResetResponse,
     Rewrite,
@@ -201,6 +202,9 @@ class _Handler(LoopbackHandler):
             case Hang():
                 _drain(body)
                 self._hang()
+            case Meanwhile(happens):
+                happens()
+                self._forward(None, body)
             case Delay(seconds):
                 self.server.stopping.wait(seconds)
                 self._forward(None, body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -67,7 +67,24 @@ class FlipByte:
     offset: int
 
 
-Action = Answer | Delay | Hang | ResetRequest | ResetResponse | DropAfterCommit | Rewrite | FlipByte
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """Do something of the test's own once the request has come in, then pass it on."""
+
+    happens: Callable[[], object]
+
+
+Action = (
+    Answer
+    | Delay
+    | Hang
+    | Meanwhile
+    | ResetRequest
+    | ResetResponse
+    | DropAfterCommit
+    | Rewrite
+    | FlipByte
+)
 
 
 def redirect(location: str, status: int = 307) -> Answer:

@@ -27,13 +27,17 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 class Key:
-    """A P-256 key."""
+    """A P-256 key: a new one, or the one with this secret number."""
 
     scheme = "ecdsa-p256-sha256"
 
-    def __init__(self) -> None:
-        self._key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, secret: int | None = None) -> None:
+        curve = ec.SECP256R1()
+        self._key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = (
+            ec.generate_private_key(curve)
+            if secret is None
+            else ec.derive_private_key(secret, curve)
+        )
 
     @property
     def public_pem(self) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 from airgap_shared.bundle import names
 from airgap_shared.errors import (
     ContentRefused,
+    FormatUnsupported,
     PredicateTypeUnsupported,
     StatementInvalid,
 )
@@ -130,7 +131,8 @@ def parse_statement(payload: bytes) -> Statement:
     """Read a statement whose signature has been verified (bundle-spec.md, Verification, 7–9).
 
     Raises:
-        StatementInvalid: it does not follow the specification, or asks for something newer.
+        StatementInvalid: it does not follow the specification.
+        FormatUnsupported: it asks for something newer than this tool.
         PredicateTypeUnsupported: a statement about something else.
 
     """
@@ -162,21 +164,19 @@ def _parse(payload: bytes) -> Statement:
 
 
 def _check_format(predicate: Fields) -> None:
-    if predicate.count("format") != names.FORMAT:
-        raise StatementInvalid(
-            f"bundle format {predicate.count('format')}; this tool reads {names.FORMAT}",
-            where=_WHERE,
-            next_step="use a newer airgap-import",
-        )
+    found = predicate.count("format")
+    if found != names.FORMAT:
+        raise _newer(f"bundle format {found}; this tool reads {names.FORMAT}")
     critical = predicate.texts("critical")
     if "base" not in predicate.mapping:
         predicate.refuse("expected null, found nothing", "base")
     if critical or predicate.mapping["base"] is not None:
-        raise StatementInvalid(
-            f"the bundle needs features unknown here: {', '.join(critical)[:200] or 'base'}",
-            where=_WHERE,
-            next_step="use a newer airgap-import",
-        )
+        wanted = ", ".join(critical)[:200] or "base"
+        raise _newer(f"the bundle needs features unknown here: {wanted}")
+
+
+def _newer(what: str) -> FormatUnsupported:
+    return FormatUnsupported(what, where=_WHERE, next_step="use a newer airgap-import")
 
 
 def _release(predicate: Fields) -> Release:

@@ -56,8 +56,12 @@ def read_input(path: Path, limit: int) -> bytes:
 
 @contextmanager
 def open_medium(bundle: str) -> Iterator[Medium]:
-    """The bundle at a path, or from standard input for ``-``; other than regular files stream."""
-    from airgap_shared.stores.medium import FileMedium, StreamMedium
+    """The bundle at a path, or from standard input for ``-``; other than regular files stream.
+
+    A split bundle is named by the name of the whole, of its index, or of any part.
+    """
+    from airgap_shared.stores.medium import StreamMedium
+    from airgap_shared.stores.partfiles import open_bundle_file
 
     if bundle == "-":
         if sys.stdin.isatty():
@@ -67,7 +71,7 @@ def open_medium(bundle: str) -> Iterator[Medium]:
         with _open_stream(bundle) as stream:
             yield StreamMedium(stream, bundle)
     else:
-        with FileMedium(Path(bundle)) as medium:
+        with open_bundle_file(Path(bundle)) as medium:
             yield medium
 
 
@@ -109,6 +113,22 @@ def refuse_stranger(path: Path) -> None:
             where=str(path),
             changed="it was left as it is",
             next_step="choose another name",
+        )
+
+
+def refuse_strange_parts(output: Path) -> None:
+    """Raise :class:`UsageError` when parts to be written may have the name of something else.
+
+    Parts of an earlier bundle are known by their index.
+    """
+    from airgap_shared.stores.partialfiles import strange_files
+
+    for path in strange_files(output):
+        raise UsageError(
+            "the file exists already and is not known to be a bundle's",
+            where=str(path),
+            changed="it was left as it is",
+            next_step="remove it, or choose another name",
         )
 
 

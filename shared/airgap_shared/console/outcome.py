@@ -5,16 +5,18 @@ from __future__ import annotations
 import enum
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import TextIO
 
+from airgap_shared.console.signals import Terminated, raised_signals
 from airgap_shared.console.text import printable
 from airgap_shared.errors import AirgapError, InternalError, Interrupted, OutputNotWritable
+from airgap_shared.stores.redaction import hide
 
 _JSON_FORMAT = 1
 _TEXT_LIMIT = 500
@@ -25,14 +27,6 @@ class Format(enum.StrEnum):
 
     TEXT = "text"
     JSON = "json"
-
-
-class _Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def print_result(document: Mapping[str, object], text: str, form: Format) -> None:
@@ -57,14 +51,15 @@ def command(form: Format = Format.TEXT) -> Iterator[None]:
 
     No traceback reaches the user unless AIRGAP_DEBUG is set.
     """
-    with _signals():
+    _leave_no_core()
+    with raised_signals():
         try:
             yield
         except AirgapError as problem:
             _fail(problem, problem.exit_code, form)
         except KeyboardInterrupt as stop:
             _fail(_interrupted(stop), 128 + signal.SIGINT, form)
-        except _Terminated as stop:
+        except Terminated as stop:
             _fail(_interrupted(stop), 128 + stop.number, form)
         except Exception as problem:
             _fail(_internal(problem), InternalError.exit_code, form)
@@ -97,7 +92,8 @@ def to_document(problem: AirgapError, code: int) -> dict[str, object]:
 
 def _fail(problem: AirgapError, code: int, form: Format) -> None:
     if os.environ.get("AIRGAP_DEBUG"):
-        traceback.print_exc()
+        # What libraries put into their exceptions may hold addresses with signatures in them.
+        _write(sys.stderr, printable(hide(traceback.format_exc())))
     # Where nobody can be told any more, the code still tells.
     with suppress(OSError):
         _write(sys.stderr, describe(problem))
@@ -135,16 +131,7 @@ def _internal(problem: Exception) -> AirgapError:
     )
 
 
-@contextmanager
-def _signals() -> Iterator[None]:
-    def terminate(number: int, _frame: FrameType | None) -> None:
-        raise _Terminated(number)
-
-    previous: list[tuple[int, Callable[..., object] | int | None]] = [
-        (number, signal.signal(number, terminate)) for number in (signal.SIGTERM, signal.SIGHUP)
-    ]
-    try:
-        yield
-    finally:
-        for number, handler in previous:
-            signal.signal(number, handler)
+def _leave_no_core() -> None:
+    """Have no image of memory, and the passwords in it, written should the process crash."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

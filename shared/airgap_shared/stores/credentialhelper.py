@@ -18,7 +18,8 @@ from airgap_shared.stores.program import Program, ProgramFailed
 from airgap_shared.stores.redaction import readable
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SECONDS = 30.0
+#: Time enough to unlock a keyring by hand, and for a command to end within 30 s if nobody does.
+_SECONDS = 25.0
 _OUTPUT_LIMIT = 1 << 20
 _NOT_FOUND = b"credentials not found"
 #: The user name that marks the secret as an identity token.
@@ -50,7 +51,7 @@ def ask_helper(
         if _NOT_FOUND in output.lower():
             return None
         raise _failure(program, server, f"ends with status {status}")
-    return _read(output, program, server)
+    return read_answer(output, program, server)
 
 
 def _run(
@@ -66,7 +67,13 @@ def _run(
     return ending.status, ending.output
 
 
-def _read(output: bytes, program: str, server: str) -> Credential:
+def read_answer(output: bytes, program: str, server: str) -> Credential:
+    """What a helper's answer says.
+
+    Raises:
+        AuthFailed: no credentials; the message does not quote it.
+
+    """
     try:
         answer = json.loads(output)
         user, secret = answer["Username"], answer["Secret"]

@@ -54,6 +54,12 @@ class ImageTarget(Protocol):
     def blob_size(self, repository: str, digest: Digest) -> int | None:
         """The size of a blob; None when there is none."""
 
+    def fetch_blob(self, repository: str, digest: Digest, size: int) -> Iterator[bytes]:
+        """The content of a blob, its last chunk withheld until size and digest are proven."""
+
+    def check_push(self, repository: str) -> None:
+        """Prove that blobs may be pushed here; nothing stays of it."""
+
     def push_blob(
         self,
         repository: str,

@@ -155,5 +155,6 @@ def _line(error: dict[object, object], redactor: Redactor) -> str:
     code, message, detail = (error.get(key) for key in ("code", "message", "detail"))
     text = ": ".join(str(part) for part in (code, message) if part)
     if detail:
-        text += f" ({json.dumps(detail)[:300]})"
+        # Cleaned before it is cut: half a secret is not recognized.
+        text += f" ({redactor.clean(json.dumps(detail))[:300]})"
     return redactor.clean(text)
