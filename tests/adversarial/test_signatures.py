@@ -574,11 +574,11 @@ class TestPolicyFiles:
         """Where neither key nor policy is named, one place counts: not the working directory."""
         monkeypatch.setattr(trusting, "DEFAULT_POLICY", path)
         succeeded(verify(victim, draft.pack(key)))
+        refused(verify(victim, draft.pack(key), "--threshold", "1"), 2, "UsageError")
         stranger = Key()
         refused(verify(victim, draft.pack(stranger)), 11, "KeyUntrusted")
         path.chmod(0o666)
         refused(verify(victim, draft.pack(key)), 2, "PolicyInvalid")
-        refused(verify(victim, draft.pack(key), "--threshold", "1"), 2, "UsageError")
         succeeded(verify(victim, draft.pack(key), "--key", "vendor.pub"))
         path.unlink()
         (victim.folder / "policy.json").write_text(json.dumps(policy_of([key], app_entry(key))))
