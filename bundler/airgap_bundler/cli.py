@@ -28,6 +28,8 @@ from airgap_shared.console.signing import (
     SignerOptions,
     SigningKeyOption,
 )
+from airgap_shared.console.splitting import SplitOption, parse_part_size, written
+from airgap_shared.console.splitting import split as split_command
 
 if TYPE_CHECKING:
     from airgap_bundler.create import CreatedBundle
@@ -44,6 +46,8 @@ app = make_application(
 
 app.command("sign")(sign)
 app.command("export-sigstore")(export_sigstore)
+
+app.command("split")(split_command)
 
 SourcesArgument = Annotated[
     list[str] | None,
@@ -225,14 +229,7 @@ def create(
         ),
     ] = False,
     jobs: JobsOption = 4,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split",
-            metavar="SIZE",
-            help="Write parts of at most SIZE (4G, 650MB, 1GiB) for smaller disks or FAT32.",
-        ),
-    ] = None,
+    split: SplitOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Resolve all images, write nothing.")
     ] = False,
@@ -265,7 +262,7 @@ def create(
             *(ca_file, cert_file, key_file, authfile),
         )
         read = [*map(Path, sources or ()), *filter(None, inputs)]
-        part_size = flags.parse_part_size(split)
+        part_size = parse_part_size(split, "--split") if split else None
         flags.check_output(output, read, part_size is not None)
         refuse_lower_sequence(release, output, previous, allow_lower_sequence)
         wanted = flags.choose_platforms(platforms or [], machine.machine())
@@ -411,14 +408,7 @@ def _print_created(created: CreatedBundle, form: Format) -> None:
             "keyId": created.key_id,
             **statement_document(created.statement),
         },
-        f"wrote {_written(created)} ({byte_size(created.size)}), signed by {created.key_id}\n\n"
-        + statement_text(created.statement),
+        f"wrote {written(created.files)} ({byte_size(created.size)}), "
+        f"signed by {created.key_id}\n\n" + statement_text(created.statement),
         form,
     )
-
-
-def _written(created: CreatedBundle) -> str:
-    *parts, last = created.files
-    if not parts:
-        return str(last)
-    return f"{len(parts)} parts, {parts[0]} to {parts[-1].name}, and their index {last.name}"
