@@ -58,7 +58,6 @@ state_app = typer.Typer(
 
 
 def status(
-    policy: PolicyOption = None,
     max_age_days: Annotated[
         int | None,
         typer.Option("--max-age-days", min=0, metavar="N", help="How old a bundle may be."),
