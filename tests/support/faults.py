@@ -67,7 +67,33 @@ class FlipByte:
     offset: int
 
 
-Action = Answer | Delay | Hang | ResetRequest | ResetResponse | DropAfterCommit | Rewrite | FlipByte
+@dataclass(frozen=True, slots=True)
+class FlipSent:
+    """Change one byte of the request's body on its way."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """Answer with ``head`` at once, and with one more byte now and then for as long as it takes."""
+
+    head: bytes
+    seconds: float = 0.02
+
+
+Action = (
+    Answer
+    | Delay
+    | Hang
+    | ResetRequest
+    | ResetResponse
+    | DropAfterCommit
+    | Rewrite
+    | FlipByte
+    | FlipSent
+    | Drip
+)
 
 
 def redirect(location: str, status: int = 307) -> Answer:
