@@ -104,7 +104,10 @@ class Uploads:
         return self._location(answer, request)
 
     def cancel(self, location: str, access: Access) -> None:
-        """Close a session, if the registry lets us; it forgets it in the end anyway."""
+        """Close a session, if the registry lets us; it forgets it in the end anyway.
+
+        Many token servers grant no deleting with pushing; another token would not help.
+        """
         request = Request("DELETE", location, self._where(access), range(200, 500), access)
         try:
             self._exchange(request).close()
