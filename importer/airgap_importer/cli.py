@@ -28,6 +28,7 @@ from airgap_shared.console.application import (
     KeyFileOption,
     TokenHostsOption,
     make_application,
+    run_application,
 )
 from airgap_shared.console.inspection import (
     BundleArgument,
@@ -253,7 +254,7 @@ def logout(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_application(app)
 
 
 def _note(text: str) -> None:
