@@ -19,6 +19,7 @@ from support.hostile import Draft, Key, pack
 from support.images import BuiltImage, make_image
 from support.in_process import run_here
 from support.journey import deployment, refused, succeeded, tree_of
+from support.policies import app_entry, policy_of, write_policy
 from support.pushing import push_image
 from support.registry_storage import Snapshot
 from support.victim import Victim
@@ -374,6 +375,17 @@ class TestH15:
         done = refused(self._status(site, "--fail-stale", "--max-age-days", "3"), 12, "BundleStale")
         assert "shop in" in done.err
         assert "STALE" in succeeded(self._status(site, "--max-age-days", "3")).out
+
+    def test_older_than_the_policy_allows(
+        self, site: Site, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        succeeded(site.apply(_release("1.5.2", 15)))
+        folder, key = tmp_path_factory.mktemp("etc"), Key()
+        for name, code in (("shop", 12), ("other", 0)):
+            app = app_entry(key, name=name, max_age_days=3)
+            policy = write_policy(folder, policy_of([key], app))
+            done = self._status(site, "--fail-stale", "--policy", str(policy))
+            assert done.code == code, done.err
 
     def test_a_bundle_that_expired_since(self, site: Site) -> None:
         succeeded(site.apply(_release("1.5.2", 15, **_BEFORE), "--now", "2025-06-01"))
