@@ -1,16 +1,19 @@
 # Everything runs in .venv, which is made on first use and again when pyproject.toml changes.
 #   make PYTHON=python3.12 test       with another Python (3.11 or newer)
 #   make test ARGS='-k overlay'       with arguments for pytest
+#   make fuzz SECONDS=60 ARGS='yaml'  with targets
 
 PYTHON ?= python3
 ARGS ?=
+SECONDS ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEVELOPER := $(VENV)/.developer
+FUZZER := $(VENV)/.fuzzer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test scoreboard lint check bench rules-table clean
+.PHONY: help demo test scoreboard lint check bench fuzz rules-table clean
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +23,7 @@ help:
 	@echo 'make lint    style, types and the dependency rule'
 	@echo 'make check   lint and test'
 	@echo 'make bench   create and apply side by side with skopeo, tar and zstd'
+	@echo 'make fuzz    every fuzz target for SECONDS (600) each, or those in ARGS'
 	@echo 'make rules-table   write docs/discovery-rules.md anew; needs a corpus (AIRGAP_CORPUS)'
 	@echo 'make clean   remove what the others made'
 
@@ -44,6 +48,9 @@ check: lint test
 bench: $(INSTALLED)
 	@PATH=$(CURDIR)/$(BIN):$$PATH PYTHONPATH=tests $(BIN)/python bench/run.py $(ARGS)
 
+fuzz: $(FUZZER)
+	@$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) $(ARGS)
+
 rules-table: $(DEVELOPER)
 	PYTHONPATH=tests $(BIN)/python tests/support/rules_page.py
 
@@ -63,4 +70,9 @@ $(INSTALLED): pyproject.toml
 $(DEVELOPER): $(INSTALLED)
 	@echo 'Installing what tests and linters need …'
 	@$(PIP) install --group dev
+	@touch $@
+
+$(FUZZER): $(DEVELOPER)
+	@echo 'Installing the fuzzer …'
+	@$(PIP) install --group fuzz
 	@touch $@

@@ -18,6 +18,12 @@ from support.token_server import MakeTokenServer, TokenPolicy, TokenServer
 pytest_plugins = ("support.scoreboard",)
 
 
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have imports within the test's own process remembered below its own folder."""
+    monkeypatch.setenv("AIRGAP_STATE_DIR", str(tmp_path / "state"))
+
+
 @pytest.fixture
 def servers() -> Iterator[ExitStack]:
     """Enter a server here and it ends with the test, the last one first."""

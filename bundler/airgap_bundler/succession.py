@@ -6,12 +6,16 @@ from pathlib import Path
 
 from airgap_shared.bundle.statement import Release, Statement
 from airgap_shared.errors import AirgapError, UsageError
-from airgap_shared.stores.medium import FileMedium
 from airgap_shared.stores.opening import read_statement
+from airgap_shared.stores.partfiles import open_bundle_file
 
 
-def refuse_lower_sequence(release: Release, output: Path, previous: Path | None) -> None:
+def refuse_lower_sequence(
+    release: Release, output: Path, previous: Path | None, agreed: bool
+) -> None:
     """Compare with the bundle that would be replaced at ``output``, and with ``previous``.
+
+    Nothing is compared where the user ``agreed`` to go back.
 
     Only bundles of the same application and channel count. They need not be signed by the same
     key: nothing is taken from them, they can only stand in the way.
@@ -21,6 +25,8 @@ def refuse_lower_sequence(release: Release, output: Path, previous: Path | None)
         AirgapError: ``previous`` is no bundle.
 
     """
+    if agreed:
+        return
     if previous is not None:
         _compare(release, _read(previous), previous)
     try:
@@ -32,7 +38,7 @@ def refuse_lower_sequence(release: Release, output: Path, previous: Path | None)
 
 
 def _read(bundle: Path) -> Statement:
-    with FileMedium(bundle) as medium:
+    with open_bundle_file(bundle) as medium:
         return read_statement(medium)
 
 

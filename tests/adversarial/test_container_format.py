@@ -8,10 +8,12 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from airgap_shared.bundle.admission import Gate
 from airgap_shared.errors import AirgapError
 from airgap_shared.stores.medium import FileMedium, StreamMedium
 from airgap_shared.stores.opening import open_bundle
@@ -100,7 +102,8 @@ class Reader:
 
     def __init__(self, folder: Path, key: Key) -> None:
         self._file = folder / "candidate"
-        self._policy = TrustPolicy((parse_public_key(key.public_pem),))
+        policy = TrustPolicy.of_keys((parse_public_key(key.public_pem),))
+        self._gate = Gate(policy, datetime(2026, 6, 1, tzinfo=UTC))
 
     def from_file(self, data: bytes) -> dict[str, bytes] | str:
         """Content by path if every byte is as signed; otherwise the name of the error."""
@@ -114,7 +117,7 @@ class Reader:
 
     def _outcome(self, medium: FileMedium | StreamMedium) -> dict[str, bytes] | str:
         try:
-            bundle = open_bundle(medium, self._policy)
+            bundle = open_bundle(medium, self._gate)
             found = {file.path: file.content for file in bundle.files}
             found |= {str(d): manifest.raw for d, manifest in bundle.graph.manifests.items()}
             for position, member in bundle.blobs():
@@ -895,13 +898,22 @@ def test_statements_that_break_the_specification(victim: Victim, draft: Draft, k
         victim.resists_draft(hostile, key, 11, "StatementInvalid")
 
 
+@pytest.mark.parametrize(
+    "override",
+    [{"format": 2}, {"critical": ["unknown-extension"]}, {"base": {"digest": digest_of(b"")}}],
+)
+def test_g12_a_bundle_from_the_future(
+    victim: Victim, draft: Draft, key: Key, override: dict[str, object]
+) -> None:
+    hostile = replace(draft, predicate=override)
+    victim.resists_draft(hostile, key, 10, "FormatUnsupported")
+    assert "use a newer airgap-import" in victim.verify(hostile.pack(key)).err
+
+
 def _bad_predicates(draft: Draft) -> Iterator[dict[str, object]]:
     entries = [member.entry for member in draft.members]
-    yield {"format": 2}
     yield {"format": "1"}
     yield {"format": True}
-    yield {"critical": ["unknown-extension"]}
-    yield {"base": {"digest": digest_of(b"")}}
     yield {"app": "Not An App"}
     yield {"version": ""}
     yield {"sequence": -1}

@@ -80,8 +80,8 @@ def trace(
     recorded = log.read_text(errors="replace").splitlines()
     log.unlink()
     found = [match for line in recorded if (match := _CALL.match(line))]
-    made = [Call(int(match["thread"]), match["name"], match["rest"]) for match in found]
-    traced = Traced(finished, made)
+    seen = [Call(int(match["thread"]), match["name"], match["rest"]) for match in found]
+    traced = Traced(finished, seen)
     if not traced.killed:
         TALLY.end(finished.code, finished.out, finished.err)
     return traced

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from airgap_shared.oci.reference import Reference, parse_reference
-from airgap_shared.trust.keys import PrivateKey
+from airgap_shared.trust.privatekey import PrivateKey
 from support.commands import Finished, Shell
 from support.images import BuiltImage, make_image
 from support.judging import error_name, judge_ending

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airgap_shared.stores.credentials import CredentialSources
     from airgap_shared.stores.registries import Registries
 
+_STATE_DIR = "AIRGAP_STATE_DIR"
 _USERNAME = "AIRGAP_REGISTRY_USERNAME"
 _PASSWORD = "AIRGAP_REGISTRY_PASSWORD"  # noqa: S105 - the name of a variable
 
@@ -32,6 +33,7 @@ class RegistryOptions:
     authfile: Path | None = None
     credential: Credential | None = field(default=None, repr=False)
     writes: bool = False
+    upload_hosts: tuple[str, ...] = ()
 
 
 def open_registries(options: RegistryOptions, jobs: int, note: Callable[[str], None]) -> Registries:
@@ -53,7 +55,10 @@ def open_registries(options: RegistryOptions, jobs: int, note: Callable[[str], N
             options.key_file,
         ),
         ClientSettings(
-            writes=options.writes, jobs=jobs, token_hosts=frozenset(options.token_hosts)
+            writes=options.writes,
+            jobs=jobs,
+            token_hosts=frozenset(options.token_hosts),
+            upload_hosts=frozenset(options.upload_hosts),
         ),
         note,
     )
@@ -89,6 +94,23 @@ def given_credential(username: str | None, password_stdin: bool) -> Credential |
     if not password:
         raise UsageError("standard input holds no password", where="--password-stdin")
     return Credential(username, password)
+
+
+def state_folder(given: Path | None) -> Path:
+    """Where imports are remembered: as given, by AIRGAP_STATE_DIR, or by the XDG convention.
+
+    Raises:
+        UsageError: the variable holds no absolute path.
+
+    """
+    if given is not None:
+        return given
+    if text := os.environ.get(_STATE_DIR):
+        if not Path(text).is_absolute():
+            raise UsageError("not an absolute path", where=_STATE_DIR)
+        return Path(text)
+    base = Path(os.environ.get("XDG_STATE_HOME") or "")
+    return (base if base.is_absolute() else home_folder() / ".local/state") / "airgap-import"
 
 
 def home_folder() -> Path:

@@ -10,9 +10,9 @@ from airgap_shared.kube.imagerules import COMMAND
 from airgap_shared.kube.imagetokens import Finding
 
 # Every pattern here reads a text once, without going back: the texts may be hostile.
-_RUN = re.compile(
-    r"\b(?:docker|podman|nerdctl|crictl)[ \t]+(?:run|pull|create)[ \t]+([^\n;|&]{1,600})"
-)
+_RUN = re.compile(r"\b(?:docker|podman|nerdctl|crictl)[ \t]+(?:run|pull|create)(?=[ \t])")
+#: The next word of a command; there is none at its end.
+_WORD = re.compile(r"[^\S\n]*(?P<word>[^\s;|&]+)")
 _FROM = re.compile(
     r"^[ \t]*FROM[ \t]+(?:--platform=\S+[ \t]+)?(?P<image>\S{1,600})"
     r"(?:[ \t]+(?:AS|as)[ \t]+(?P<stage>\S{1,100}))?[ \t]*$",
@@ -58,6 +58,7 @@ _VALUE_FLAGS: Final = frozenset(
     }
 )
 _NO_IMAGE: Final = "scratch"
+_QUOTES: Final = "\"'"
 
 
 class Plausibility(Protocol):
@@ -69,12 +70,14 @@ class Plausibility(Protocol):
 def find_pulled(text: str, plausible: Plausibility) -> Iterator[Finding]:
     """The images that commands in a script pull, and those that its Dockerfiles begin with."""
     for match in _RUN.finditer(text):
-        after_flag = ""
-        for word in re.finditer(r"\S+", match.group(1)):
-            if word.group().startswith("-") or after_flag in _VALUE_FLAGS:
-                after_flag = "" if after_flag in _VALUE_FLAGS else word.group()
+        after_flag, at = "", match.end()
+        while (found := _WORD.match(text, at)) is not None:
+            word, at = found["word"], found.end()
+            if word.startswith("-") or after_flag in _VALUE_FLAGS:
+                after_flag = "" if after_flag in _VALUE_FLAGS else word
                 continue
-            yield from _command(word.group().strip("\"'"), match.start(1) + word.start(), plausible)
+            start = found.end() - len(word.lstrip(_QUOTES))
+            yield from _command(word.strip(_QUOTES), start, plausible)
             break
     yield from _bases(text, plausible)
 

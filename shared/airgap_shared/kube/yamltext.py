@@ -34,6 +34,7 @@ NODE_LIMIT = 1_000_000
 DOCUMENT_LIMIT = 10_000
 
 _PARSER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PARSERS_LIMIT: Final = "maximum nesting depth"
 _BOM = "\ufeff"
 _CORE = "tag:yaml.org,2002:"
 _NO_KEY: Final = object()
@@ -181,8 +182,8 @@ class TreeBuilder:
         except yaml.MarkedYAMLError as error:
             what = ", ".join(part for part in (error.context, error.problem) if part)
             mark = error.problem_mark or error.context_mark
-            # From libyaml 0.2.6 on the parser, which looks ahead, may notice before we can.
-            kind = YamlTooDeep if "nesting depth" in what else ManifestSourceInvalid
+            # Newer parsers have a limit of their own, and look ahead further than we do.
+            kind = YamlTooDeep if _PARSERS_LIMIT in what else ManifestSourceInvalid
             raise kind(f"not YAML: {what}", where=self._place_of(mark)) from error
         except yaml.YAMLError as error:
             # The reader's: a character that YAML forbids.

@@ -10,16 +10,16 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 from collections.abc import Mapping
 
 from airgap_shared.errors import AuthFailed
 from airgap_shared.stores.credential import Credential
+from airgap_shared.stores.program import Program, ProgramFailed
 from airgap_shared.stores.redaction import readable
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SECONDS = 30.0
+#: Time enough to unlock a keyring by hand, and for a command to end within 30 s if nobody does.
+_SECONDS = 25.0
 _OUTPUT_LIMIT = 1 << 20
 _NOT_FOUND = b"credentials not found"
 #: The user name that marks the secret as an identity token.
@@ -51,36 +51,29 @@ def ask_helper(
         if _NOT_FOUND in output.lower():
             return None
         raise _failure(program, server, f"ends with status {status}")
-    return _read(output, program, server)
+    return read_answer(output, program, server)
 
 
 def _run(
     path: str, server: str, environment: Mapping[str, str], seconds: float
 ) -> tuple[int, bytes]:
     """Exit status and standard output; standard error may hold secrets and is dropped."""
-    name = os.path.basename(path)  # noqa: PTH119 - which() gives text
+    program = Program([path, "get"], environment, seconds, _OUTPUT_LIMIT)
     try:
-        # A session of its own, so that what the helper starts can be ended with it.
-        process = subprocess.Popen(  # noqa: S603 - a path found by a checked name, no shell
-            [path, "get"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=dict(environment),
-            start_new_session=True,
-        )
-    except OSError as problem:
-        raise _failure(name, server, f"cannot be run: {problem.strerror}") from problem
-    with process:
-        try:
-            output, _ = process.communicate(f"{server}\n".encode(), seconds)
-        except subprocess.TimeoutExpired as problem:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise _failure(name, server, f"does not answer within {seconds:.0f} s") from problem
-    return process.returncode, output[:_OUTPUT_LIMIT]
+        ending = program.ask(f"{server}\n".encode())
+    except ProgramFailed as problem:
+        name = os.path.basename(path)  # noqa: PTH119 - which() gives text
+        raise _failure(name, server, str(problem)) from problem
+    return ending.status, ending.output
 
 
-def _read(output: bytes, program: str, server: str) -> Credential:
+def read_answer(output: bytes, program: str, server: str) -> Credential:
+    """What a helper's answer says.
+
+    Raises:
+        AuthFailed: no credentials; the message does not quote it.
+
+    """
     try:
         answer = json.loads(output)
         user, secret = answer["Username"], answer["Secret"]

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from airgap_shared.errors import (
+    DigestMismatch,
     DigestUnsupported,
     ImageReferenceInvalid,
     LimitExceeded,
@@ -29,6 +30,8 @@ from airgap_shared.stores.settings import ClientSettings
 from airgap_shared.stores.transport import Transport
 from airgap_shared.stores.upload import Uploads, check_announced
 
+#: So long closing waits for the registry to forget what was not finished, in seconds.
+_PARTING = 1.0
 _ACCEPT = {"Accept": ", ".join(mediatype.ACCEPTED)}
 
 
@@ -50,7 +53,7 @@ class Registry:
         settings = settings or ClientSettings()
         self._patience = settings.patience
         self._transport = Transport(endpoint, credentials, context, settings)
-        self._uploads = Uploads(endpoint, self._transport.exchange)
+        self._uploads = Uploads(endpoint, self._transport.exchange, settings.upload_hosts)
 
     def __enter__(self) -> Self:
         return self
@@ -64,7 +67,8 @@ class Registry:
         self.close()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and upload sessions that an interruption left behind."""
+        self._uploads.cancel_all(_PARTING)
         self._transport.close()
 
     def ping(self) -> None:
@@ -113,12 +117,13 @@ class Registry:
         Raises:
             ImageReferenceInvalid: no repository, tag or digest by the grammar.
             LimitExceeded: it is over 4 MiB.
-            DigestMismatch: it does not have the digest that was asked for.
+            DigestMismatch: it does not have the digest that was asked for, or is announced as
+                another.
 
         """
         request = self._manifest_request("GET", repository, reference)
 
-        def get() -> FetchedManifest | None:
+        def get() -> tuple[FetchedManifest, Digest | None] | None:
             answer = self._transport.exchange(request)
             if answer.status == 404:
                 answer.close()
@@ -126,13 +131,19 @@ class Registry:
             raw = answer.body(MANIFEST_LIMIT)
             if raw is None:
                 raise LimitExceeded(f"a manifest over {MANIFEST_LIMIT} bytes", where=request.where)
-            return FetchedManifest(raw, answer.headers.get("content-type", ""), Digest.of(raw))
+            media_type = answer.headers.get("content-type", "")
+            return FetchedManifest(raw, media_type, Digest.of(raw)), _announced(answer)
 
-        fetched = retry(get, self._patience)
+        found = retry(get, self._patience)
+        if found is None:
+            return None
+        fetched, announced = found
         asked = _digest_or_none(reference)
-        if fetched is None or asked is None:
+        if asked is None:
             return fetched
         asked.check(fetched.raw, request.where)
+        if announced and announced.algorithm == asked.algorithm and announced != asked:
+            raise DigestMismatch(f"the registry calls it {announced}", where=request.where)
         return FetchedManifest(fetched.raw, fetched.media_type, asked)
 
     def put_manifest(self, repository: str, reference: str, raw: bytes, media_type: str) -> None:

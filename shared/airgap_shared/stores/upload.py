@@ -7,7 +7,9 @@ That is the only form that every registry takes. A broken upload is begun anew: 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable
 from urllib.parse import quote, urlencode
 
 from airgap_shared.errors import (
@@ -26,11 +28,21 @@ _log = logging.getLogger(__name__)
 
 
 class Uploads:
-    """The upload sessions of one registry; nothing here is repeated."""
+    """The upload sessions of one registry; nothing here is repeated.
 
-    def __init__(self, endpoint: Endpoint, exchange: Callable[[Request], Answer]) -> None:
+    Those whose content is under way are known by their address, to be closed from outside.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        exchange: Callable[[Request], Answer],
+        hosts: Collection[str] = (),
+    ) -> None:
         self._endpoint = endpoint
         self._exchange = exchange
+        self._hosts = hosts
+        self._under_way: dict[str, Access] = {}
 
     def push(
         self,
@@ -53,6 +65,7 @@ class Uploads:
         url = f"{location}{'&' if '?' in location else '?'}digest={quote(str(digest))}"
         headers = {"Content-Type": "application/octet-stream"}
         put = Request("PUT", url, where, (200, 201, 204), access, headers, body)
+        self._under_way[location] = access
         try:
             answer = self._exchange(put)
         except Transient:
@@ -60,8 +73,25 @@ class Uploads:
         except Exception:
             self.cancel(location, access)
             raise
+        finally:
+            self._under_way.pop(location, None)
         answer.close()
         check_announced(answer, digest, where)
+
+    def cancel_all(self, seconds: float) -> None:
+        """Close the sessions that are still under way, and wait so long for that to be done.
+
+        There are such only where an interruption left transfers behind that hang.
+        """
+        sessions = list(self._under_way.items())
+        closing = [
+            threading.Thread(target=self.cancel, args=session, daemon=True) for session in sessions
+        ]
+        for thread in closing:
+            thread.start()
+        deadline = time.monotonic() + seconds
+        for thread in closing:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def mount(self, access: Access, digest: Digest, source: str) -> bool:
         """Have the registry take a blob over from another of its repositories.
@@ -81,7 +111,7 @@ class Uploads:
         if answer.status == 201:
             check_announced(answer, digest, request.where)
             return True
-        self.cancel(upload_location(answer, self._endpoint, request.where), access)
+        self.cancel(self._location(answer, request), access)
         return False
 
     def begin(self, access: Access) -> str:
@@ -95,15 +125,21 @@ class Uploads:
         request = self._post(access, "", (202,))
         answer = self._exchange(request)
         answer.close()
-        return upload_location(answer, self._endpoint, request.where)
+        return self._location(answer, request)
 
     def cancel(self, location: str, access: Access) -> None:
-        """Close a session, if the registry lets us; it forgets it in the end anyway."""
+        """Close a session, if the registry lets us; it forgets it in the end anyway.
+
+        Many token servers grant no deleting with pushing; another token would not help.
+        """
         request = Request("DELETE", location, self._where(access), range(200, 500), access)
         try:
             self._exchange(request).close()
         except (Transient, AirgapError) as problem:
             _log.debug("an upload session stays open: %s", problem)
+
+    def _location(self, answer: Answer, request: Request) -> str:
+        return upload_location(answer, self._endpoint, request.where, self._hosts)
 
     def _post(self, access: Access, query: str, accepted: tuple[int, ...]) -> Request:
         url = f"{self._endpoint.base_url}/v2/{access.repository}/blobs/uploads/{query}"
@@ -125,9 +161,10 @@ def check_announced(answer: Answer, digest: Digest, where: str) -> None:
         return
     try:
         announced = Digest.parse(text)
-    except DigestUnsupported as problem:
+    except DigestUnsupported:
+        # Not repeated, cause included: whoever answers so may echo what it was sent.
         raise RegistryIntegrity(
-            f"the registry stored it as {text[:160]!r}", where=where
-        ) from problem
+            "the registry stored it as something that is no digest", where=where
+        ) from None
     if announced.algorithm == digest.algorithm and announced != digest:
         raise RegistryIntegrity(f"the registry stored it as {announced}", where=where)

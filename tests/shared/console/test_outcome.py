@@ -59,7 +59,7 @@ def documented() -> dict[str, int]:
 GROUPS = {
     *("BundleFormatError", "SignatureError", "IntegrityError", "ContentRefused"),
     *("RegistryError", "RegistryAuthError", "RegistryIntegrityError", "RegistryUnsafe"),
-    *("LocalError", "SourceError"),
+    *("LocalError", "SourceError", "PolicyError"),
 }
 
 

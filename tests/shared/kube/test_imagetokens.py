@@ -40,6 +40,7 @@ from airgap_shared.kube.uses import Verdict
 def test_references_are_told_by_their_form(text: str, expected: list[str]) -> None:
     found = find_references(text)
     assert [finding.text for finding in found if finding.verdict is not Verdict.IGNORED] == expected
+    assert all(text[finding.start : finding.end] == finding.text for finding in found)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,8 @@ def test_references_are_told_by_their_form(text: str, expected: list[str]) -> No
         ("podman pull -q alpine", ["alpine"]),
         ("docker run -it --name web nginx:1 sh", ["nginx:1"]),
         ("docker run", []),
+        ("docker run 'nginx:1' sh; podman pull \"quay.io/a/b\"", ["nginx:1", "quay.io/a/b"]),
+        ("docker run docker:dind " + "-x " * 300 + "docker run a/b", ["docker:dind", "a/b"]),
         ("SELECT a FROM Table", []),
         ("SELECT a\nFROM tables\nWHERE b", []),
         ("FROM golang:1 AS build\nRUN x\nFROM build\nFROM scratch", ["golang:1"]),

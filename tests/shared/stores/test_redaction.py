@@ -41,3 +41,9 @@ def test_of_two_secrets_the_longer_goes_first() -> None:
     redactor = Redactor()
     redactor.learn("secret", "secret-and-more", "abc", "")
     assert redactor.clean("secret-and-more abc") == "[hidden] abc"
+
+
+@pytest.mark.parametrize("unit", ["a?", "?", "://", "basic ", "a?b ", "bearer\t"])
+def test_hostile_text_is_read_once(unit: str) -> None:
+    # Anything that goes back over the text would not end with this many repetitions.
+    assert len(readable(unit * 200_000)) <= 2 * (TEXT_LIMIT + 1)
