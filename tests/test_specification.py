@@ -39,6 +39,7 @@ def test_the_limits_are_those_of_the_specification() -> None:
         "a file": f"{yamltext.SIZE_LIMIT // _MIB} MiB",
         "nesting of YAML or JSON": f"{yamltext.DEPTH_LIMIT}",
         "values in a file, an alias counted as what it stands for": f"{yamltext.NODE_LIMIT:,}",
+        "documents in a file": f"{yamltext.DOCUMENT_LIMIT:,}",
         "uses of aliases in a file": f"{yamltext.ALIAS_LIMIT:,}",
         "merge keys in a file": f"{yamltext.MERGE_LIMIT:,}",
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airgap_bundler import results
 from airgap_bundler.signingcli import export_sigstore, sign
 from airgap_shared.console.application import (
     AuthfileOption,
@@ -18,6 +19,7 @@ from airgap_shared.console.application import (
     KeyFileOption,
     TokenHostsOption,
     make_application,
+    run_application,
 )
 from airgap_shared.console.inspection import FormatOption, JobsOption
 from airgap_shared.console.outcome import Format, command, print_result
@@ -28,15 +30,11 @@ from airgap_shared.console.signing import (
     SignerOptions,
     SigningKeyOption,
 )
-from airgap_shared.console.splitting import SplitOption, parse_part_size, written
+from airgap_shared.console.splitting import SplitOption, parse_part_size
 from airgap_shared.console.splitting import split as split_command
 
 if TYPE_CHECKING:
-    from airgap_bundler.create import CreatedBundle
-    from airgap_bundler.discovery import ImageInventory
     from airgap_bundler.gathering import Gathered
-    from airgap_bundler.pinning import PinnedImage
-    from airgap_shared.stores.progress import Progress
 
 app = make_application(
     "airgap-bundle",
@@ -151,13 +149,13 @@ def discover(
     with command(form):
         gathered = _gather(sources, images, images_file, rules)
         if write_rules is not None:
-            _write_rules(write_rules, gathered)
+            results.write_proposal(write_rules, gathered)
         if why is not None:
-            _print_explanation(why, gathered, form)
+            results.print_explanation(why, gathered, form)
         else:
-            _print_inventory(gathered, form)
+            results.print_inventory(gathered, form)
         if strict:
-            _refuse_undecided(gathered.inventory)
+            results.refuse_undecided(gathered.inventory)
 
 
 @app.command()
@@ -257,10 +255,7 @@ def create(
         epoch = os.environ.get(flags.EPOCH, "")
         created = flags.creation_time(epoch)
         release = flags.compose_release(name, (version, channel), sequence, created, valid_days)
-        inputs = (
-            *(key, passphrase_file, images_file, rules, previous),
-            *(ca_file, cert_file, key_file, authfile),
-        )
+        inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
         read = [*map(Path, sources or ()), *filter(None, inputs)]
         part_size = None if split is None else parse_part_size(split, "--split")
         flags.check_output(output, read, part_size is not None)
@@ -269,9 +264,9 @@ def create(
         located = parse_mirrors(mirrors or [])
         gathered = _gather(sources, images, images_file, rules)
         inventory = gathered.inventory
-        _judge(gathered, strict)
+        results.judge(gathered, strict)
         progress = open_progress(sys.stderr, sys.stderr.isatty())
-        _note_left_out(gathered, progress)
+        results.note_left_out(gathered, progress)
         flags.note_expiry(release, flags.creation_time(""), progress)
         tokens = tuple(token_hosts or ())
         options = RegistryOptions(
@@ -285,18 +280,18 @@ def create(
                 gathered.application.files, document, pinned, inventory.literals, gathered.rules
             )
             if dry_run:
-                _print_plan(pinned, form)
+                results.print_plan(pinned, form)
                 return
             wishes = TimeWishes(bool(epoch), sequence is not None)
             creation = Creation(
                 contents, registries.open, signer, jobs, progress, wishes, part_size
             )
-            _print_created(creation.write(output, release, flags.names_of(wanted)), form)
+            results.print_created(creation.write(output, release, flags.names_of(wanted)), form)
 
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_application(app)
 
 
 def _gather(
@@ -314,101 +309,7 @@ def _gather(
     return gather(wanted, stdin)
 
 
-def _print_inventory(gathered: Gathered, form: Format) -> None:
-    from airgap_bundler.discovery import inventory_document
-    from airgap_bundler.listing import inventory_text
-
-    skipped = gathered.application.skipped
-    document = inventory_document(gathered.inventory)
-    document["needed"] = [entry.to_json() for entry in gathered.needed]
-    document["skipped"] = [{"file": entry.path, "reason": entry.reason} for entry in skipped]
-    print_result(document, inventory_text(gathered.inventory, gathered.needed, skipped), form)
-
-
-def _print_explanation(why: str, gathered: Gathered, form: Format) -> None:
-    from airgap_bundler.explaining import explain, explanation_text
-
-    found = explain(why, gathered.uses, gathered.application.objects)
-    document: dict[str, object] = {
-        "format": 1,
-        "reference": why,
-        "uses": [entry.to_json() for entry in found],
-    }
-    print_result(document, explanation_text(why, found), form)
-
-
-def _write_rules(path: Path, gathered: Gathered) -> None:
-    from airgap_bundler.proposing import propose_rules
-    from airgap_shared.console.files import write_new_file
-
-    proposal = propose_rules(gathered.inventory.undecided, gathered.needed)
-    write_new_file(path, proposal.encode(), 0o644)
-
-
-def _judge(gathered: Gathered, strict: bool) -> None:
-    from airgap_bundler.discovery import refuse_impossible
-
-    refuse_impossible(gathered.uses)
-    if strict:
-        _refuse_undecided(gathered.inventory)
-
-
-def _refuse_undecided(inventory: ImageInventory) -> None:
-    from airgap_shared.errors import UndecidedImages
-
-    if inventory.undecided:
-        raise UndecidedImages(
-            f"{len(inventory.undecided)} image-like texts are undecided",
-            changed="nothing was written",
-            next_step="decide about each in a rules file (discover --write-rules proposes one),"
-            " or leave --strict out",
-            details=[
-                f"{entry.text}: {entry.uses[0].file}#{entry.uses[0].object}#{entry.uses[0].path}"
-                for entry in inventory.undecided
-            ],
-        )
-
-
-def _note_left_out(gathered: Gathered, progress: Progress) -> None:
-    for entry in gathered.application.skipped:
-        progress.note(f"skipped {entry.path}: {entry.reason}")
-    for needed in gathered.needed:
-        progress.note(
-            f"warning: known to need, not listed: {needed.reference} ({needed.operator}: "
-            f"{needed.why})"
-        )
-    if gathered.inventory.undecided:
-        progress.note(
-            f"warning: {len(gathered.inventory.undecided)} image-like texts are undecided and not "
-            "bundled; see airgap-bundle discover"
-        )
-
-
 def _encode(document: dict[str, object]) -> bytes:
     import json
 
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _print_plan(pinned: tuple[PinnedImage, ...], form: Format) -> None:
-    from airgap_bundler.listing import plan_document, plan_text
-
-    print_result(plan_document(pinned), plan_text(pinned), form)
-
-
-def _print_created(created: CreatedBundle, form: Format) -> None:
-    from airgap_shared.console.report import statement_document, statement_text
-    from airgap_shared.console.text import byte_size
-
-    print_result(
-        {
-            "bundle": str(created.path),
-            "files": [str(path) for path in created.files],
-            "size": created.size,
-            "keyId": created.key_id,
-            **statement_document(created.statement),
-        },
-        f"wrote {written(created.files)} ({byte_size(created.size)}), "
-        f"signed by {created.key_id}\n\n" + statement_text(created.statement),
-        form,
-    )

@@ -11,7 +11,8 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from airgap_shared.bundle.names import is_safe_component
 
@@ -67,6 +68,28 @@ def write_tree(parent: int, name: str, tree: Tree) -> None:
                 write_file(folder, child, content)
             else:
                 write_tree(folder, child, content)
+        sync(folder)
+    finally:
+        os.close(folder)
+
+
+def make_directories(path: Path) -> None:
+    """Make a directory and those above it that are missing, their names on the disk afterwards."""
+    if path.is_dir():
+        return
+    make_directories(path.parent)
+    with suppress(FileExistsError):
+        path.mkdir()
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Have the names in the directory at a path on the disk, where we may read it."""
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return
+    try:
         sync(folder)
     finally:
         os.close(folder)

@@ -20,7 +20,7 @@ from airgap_shared.stores.opening import open_bundle
 from airgap_shared.trust.keys import parse_public_key
 from airgap_shared.trust.policy import TrustPolicy
 from support.budget import budget
-from support.commands import Finished
+from support.commands import Finished, Shell
 from support.docker_registry import DockerRegistry
 from support.fault_proxy import MakeProxy
 from support.figures import Figure
@@ -44,8 +44,8 @@ from support.hostile import (
 )
 from support.images import digest_of, make_image, opaque_layer
 from support.in_process import state_of
-from support.journey import deployment, succeeded
-from support.judging import judge_failure, judge_success
+from support.journey import deployment, refused, succeeded
+from support.judging import judge_cost, judge_failure, judge_success
 from support.victim import Victim
 
 _LAYER = bytes(range(256))
@@ -196,6 +196,12 @@ def _content(reader: Reader, data: bytes) -> dict[str, bytes]:
 
 def _flipped(data: bytes, at: int, bit: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
+
+
+def _sendable(draft: Draft, number: int) -> frozenset[str] | None:
+    """What may have been sent before the segment at ``number`` is read: blobs, nothing earlier."""
+    first = next(n for n, member in enumerate(draft.members, 1) if member.role == "blob")
+    return draft.digests if number >= first else None
 
 
 def _with(segments: Segments, number: int, segment: bytes) -> Segments:
@@ -415,6 +421,20 @@ class TestB06:
         assert len(data) < 150_000
         victim.resists(assemble([(data, (1 << 32) - 1)]), _FORMAT, "NotABundle")
 
+    @pytest.mark.parametrize("piped", [False, True])
+    @pytest.mark.parametrize("command", ["verify", "inspect"])
+    def test_costs_little(self, tmp_path: Path, key: Key, command: str, piped: bool) -> None:
+        (tmp_path / "vendor.pub").write_bytes(key.public_pem)
+        data = assemble([(self._zeros(1 << 32), (1 << 32) - 1)])
+        (tmp_path / "bomb").write_bytes(data)
+        trusted = ("--key", "vendor.pub") if command == "verify" else ()
+        done = Shell(tmp_path).run(
+            *("airgap-import", command, "-" if piped else "bomb", *trusted),
+            stdin=data if piped else b"",
+            measure=True,
+        )
+        judge_cost(refused(done, _FORMAT, "NotABundle"))
+
     def test_after_the_header_of_the_first_member(self, victim: Victim) -> None:
         frames = [(frame_of(header_of(ENVELOPE, 16 << 20)), BLOCK), (self._zeros(1 << 30), 1 << 30)]
         victim.resists(assemble(frames), _FORMAT, "EnvelopeInvalid", "BundleCorrupt")
@@ -431,7 +451,7 @@ class TestB06:
         frames = [(frame_of(one), len(one)) for one in segments]
         frames[number] = (self._zeros(1 << 30), len(segments[number]))
         names = ("MemberMismatch", "BundleCorrupt")
-        victim.resists(assemble(frames), _FORMAT, *names, signed=draft.digests)
+        victim.resists(assemble(frames), _FORMAT, *names, signed=_sendable(draft, number))
 
     @pytest.mark.parametrize("number", [1, 3, 5])
     def test_after_the_content_of_a_member(
@@ -440,7 +460,7 @@ class TestB06:
         frames = [(frame_of(one), len(one)) for one in segments]
         frames.insert(number + 1, (self._zeros(1 << 30), 1 << 30))
         names = ("MemberMismatch", "BundleCorrupt", "MemberUnexpected")
-        victim.resists(assemble(frames), _FORMAT, *names, signed=draft.digests)
+        victim.resists(assemble(frames), _FORMAT, *names, signed=_sendable(draft, number))
 
 
 class TestB07:
@@ -454,7 +474,7 @@ class TestB07:
         frames = [(frame_of(one), len(one)) for one in segments]
         wide = ZSTD_MAGIC + b"\x00" + window + _raw_block(segments[number])
         frames[number] = (wide, len(segments[number]))
-        victim.resists(assemble(frames), 14, "WindowTooLarge", signed=draft.digests)
+        victim.resists(assemble(frames), 14, "WindowTooLarge", signed=_sendable(draft, number))
 
     @pytest.mark.parametrize("number", [0, 1, 5])
     def test_by_their_content_in_a_single_segment(
@@ -464,7 +484,7 @@ class TestB07:
         size = struct.pack("<Q", (1 << 27) + 1)
         wide = ZSTD_MAGIC + b"\xe0" + size + _raw_block(segments[number])
         frames[number] = (wide, len(segments[number]))
-        victim.resists(assemble(frames), 14, "WindowTooLarge", signed=draft.digests)
+        victim.resists(assemble(frames), 14, "WindowTooLarge", signed=_sendable(draft, number))
 
     def test_more_than_a_gibibyte_in_a_frame(
         self, victim: Victim, draft: Draft, segments: Segments
@@ -497,7 +517,7 @@ class TestB08:
     ) -> None:
         frames = [(frame_of(one), len(one)) for one in segments]
         frames[number] = (start + _raw_block(segments[number]), len(segments[number]))
-        victim.resists(assemble(frames), _FORMAT, "BundleCorrupt", signed=draft.digests)
+        victim.resists(assemble(frames), _FORMAT, "BundleCorrupt", signed=_sendable(draft, number))
 
     @pytest.mark.parametrize("magic", [b"\x1f\x8b\x08\x00", b"\x27\xb5\x2f\xfd", b"PK\x03\x04"])
     def test_a_magic_number(
@@ -636,6 +656,7 @@ class TestB13:
         header = header_of(f"application/upstream/{name}"[:100], len(file.content))
         hostile = _with(segments, 3, header + padded(file.content))
         victim.resists(pack(hostile), _FORMAT, "MemberMismatch", "BundleCorrupt")
+        assert not Path("/x").exists()
 
     @pytest.mark.parametrize("name", _NAMES)
     def test_in_what_is_signed(self, victim: Victim, draft: Draft, key: Key, name: str) -> None:
@@ -659,7 +680,7 @@ def test_b14_entries_that_are_no_files(
     changed = changed[:157] + b"/etc/passwd".ljust(100, b"\x00") + changed[257:]
     hostile = _with(segments, number, with_checksum(changed[:BLOCK]) + changed[BLOCK:])
     names = ("MemberMismatch", "NotABundle")
-    victim.resists(pack(hostile), _FORMAT, *names, signed=draft.digests)
+    victim.resists(pack(hostile), _FORMAT, *names, signed=_sendable(draft, number))
 
 
 def _extended(kind: bytes, record: bytes, name: str = "pax-header") -> bytes:
@@ -688,7 +709,7 @@ def test_b15_extended_headers(
         _with(segments, number, prefix + segments[number]),
         _insert(number, prefix)(segments),
     ):
-        victim.resists(pack(hostile), _FORMAT, *names, signed=draft.digests)
+        victim.resists(pack(hostile), _FORMAT, *names, signed=_sendable(draft, number))
 
 
 @pytest.mark.parametrize("number", [0, 3, 5])
@@ -703,7 +724,7 @@ class TestHeaders:
     ) -> None:
         changed = segments[number][:148] + checksum + segments[number][156:]
         data = pack(_with(segments, number, changed))
-        victim.resists(data, _FORMAT, *self.names, signed=draft.digests)
+        victim.resists(data, _FORMAT, *self.names, signed=_sendable(draft, number))
 
     @pytest.mark.parametrize("wrong", [-1, 1, 512, 1 << 20])
     def test_b19_its_size(
@@ -714,7 +735,7 @@ class TestHeaders:
         header = with_checksum(header[:124] + b"%011o\x00" % size + header[136:])
         data = pack(_with(segments, number, header + segments[number][BLOCK:]))
         names = (*self.names, "EnvelopeInvalid", "BundleCorrupt", "BadPadding")
-        victim.resists(data, _FORMAT, *names, signed=draft.digests)
+        victim.resists(data, _FORMAT, *names, signed=_sendable(draft, number))
 
     @pytest.mark.parametrize(
         "fields",
@@ -741,7 +762,7 @@ class TestHeaders:
         path = header[:100].rstrip(b"\x00").decode()
         changed = header_of(path, int(header[124:135], 8), **fields)
         data = pack(_with(segments, number, changed + segments[number][BLOCK:]))
-        victim.resists(data, _FORMAT, *self.names, signed=draft.digests)
+        victim.resists(data, _FORMAT, *self.names, signed=_sendable(draft, number))
 
 
 @pytest.mark.parametrize("number", [0, 1, 3, 5])
@@ -753,7 +774,7 @@ def test_b20_padding_that_holds_something(
         assert changed[at] == 0
         changed[at] = 1
         data = pack(_with(segments, number, bytes(changed)))
-        victim.resists(data, _FORMAT, "BadPadding", signed=draft.digests)
+        victim.resists(data, _FORMAT, "BadPadding", signed=_sendable(draft, number))
 
 
 @pytest.mark.parametrize("size", [0, 512, 1536, 20 * 512, 1 << 20])

@@ -45,6 +45,7 @@ def test_b01_random_lengths_of_a_large_bundle(victim: Victim, figure: Figure) ->
         done = refused(victim.apply(large.path), 10, "BundleTruncated", "NotABundle")
         assert victim.proxy.mutations() == [], length
         judge_failure(done, before, victim.scene())
+    large.path.unlink()
     figure("truncations of a large bundle, all of them refused", tried)
 
 

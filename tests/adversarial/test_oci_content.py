@@ -33,7 +33,7 @@ from support.journey import Journey, deployment, refused, succeeded
 from support.judging import judge_cost, judge_failure
 from support.large import write_large_bundle
 from support.loopback_server import LoopbackHandler, LoopbackServer
-from support.pushing import fetch_manifest, has_blob
+from support.pushing import fetch_blob, fetch_manifest, has_blob
 from support.victim import Victim
 
 _NAME = "docker.io/team/app:1"
@@ -111,6 +111,7 @@ class TestC01:
 
         done = refused(victim.apply(large.path), 13, "DigestMismatch")
 
+        large.path.unlink()
         judge_failure(done, before, victim.scene(), large.signed - {large.layer})
         for repository in victim.registry.storage.repositories():
             assert not has_blob(victim.registry.host, repository, large.layer)
@@ -257,30 +258,17 @@ class TestC08:
             _draft(_doctored(make_index([child]), change)), key, 14, "LimitExceeded"
         )
 
-    @pytest.mark.parametrize("kind", ["deep", "wide", "many images"])
+    @pytest.mark.parametrize("kind", ["deep", "wide"])
     def test_cheaply(self, shell: Shell, key: Key, kind: str) -> None:
         child = make_image([b"content"])
         entry = {"mediaType": OCI_MANIFEST, "digest": child.digest, "size": len(child.raw)}
-        if kind == "deep":
-            images = [self._chain(1000)]
-        elif kind == "wide":
-            images = [
-                _doctored(
-                    make_index([child]), lambda index: index.update(manifests=[entry] * 20_001)
-                )
-            ]
-        else:
-            images = [make_image([b"%d" % number]) for number in range(3)]
-        draft = _draft(*images)
-        if kind == "many images":
-            draft = replace(draft, members=draft.members * 20_000)
-        (shell.folder / "hostile.tar.zst").write_bytes(draft.pack(key))
-        done = shell.run(
-            "airgap-import", "verify", "hostile.tar.zst", "--key", "vendor.pub", measure=True
+        wide = _doctored(
+            make_index([child]), lambda index: index.update(manifests=[entry] * 20_001)
         )
-        names = ("LimitExceeded", "StatementInvalid")
-        refused(done, (11, 14), *names)
-        judge_cost(done)
+        image = self._chain(1000) if kind == "deep" else wide
+        (shell.folder / "hostile.tar.zst").write_bytes(_draft(image).pack(key))
+        command = ("airgap-import", "verify", "hostile.tar.zst", "--key", "vendor.pub")
+        judge_cost(refused(shell.run(*command, measure=True), 14, "LimitExceeded"))
 
 
 @pytest.mark.parametrize(
@@ -499,7 +487,10 @@ def test_c19_blobs_named_by_sha512(victim: Victim, key: Key, piped: bool) -> Non
     draft = _draft(replace(image, blobs=blobs))
     member = Member(blob_path(digest), content, "blob", signed={"digest": digest})
     victim.accepts(replace(draft, members=(*draft.members, member)), key, piped=piped)
-    assert victim.registry.storage.read_blob(digest) == content
+    repository = next(
+        name for name, link in victim.registry.storage.manifest_links() if link == image.digest
+    )
+    assert fetch_blob(victim.registry.host, repository, digest) == content
 
 
 class TestNamesOfImages:

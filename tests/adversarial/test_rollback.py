@@ -375,6 +375,20 @@ class TestH15:
         assert "shop in" in done.err
         assert "STALE" in succeeded(self._status(site, "--max-age-days", "3")).out
 
+    def test_the_policy_says_how_old_a_bundle_may_be(self, site: Site, key: Key) -> None:
+        succeeded(site.apply(_release("1.5.2", 15)))
+        policy = site.victim.folder / "policy.json"
+        create = (
+            *("airgap-import", "trust", "create", "--output", str(policy), "--key", "vendor.pub"),
+            *("--app", "shop", "--max-age-days"),
+        )
+        succeeded(run_here(site.victim.folder, *create, "3"))
+        done = self._status(site, "--fail-stale", "--policy", str(policy))
+        refused(done, 12, "BundleStale")
+        policy.unlink()
+        succeeded(run_here(site.victim.folder, *create, "3000"))
+        succeeded(self._status(site, "--fail-stale", "--policy", str(policy)))
+
     def test_a_bundle_that_expired_since(self, site: Site) -> None:
         succeeded(site.apply(_release("1.5.2", 15, **_BEFORE), "--now", "2025-06-01"))
         refused(self._status(site, "--fail-stale"), 12, "BundleStale")

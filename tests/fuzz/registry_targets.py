@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import requests
 import urllib3.util
 
 from airgap_shared.errors import AirgapError
@@ -149,8 +150,9 @@ def _feed_origins(data: bytes) -> None:
     assert origin is not None and origin.scheme == "https"
     assert parsed.auth is None and parsed.scheme == "https"
     assert _host_of(target) in (origin.host, f"[{origin.host}]")
-    assert (parsed.port or 443) == origin.port
+    assert (443 if parsed.port is None else parsed.port) == origin.port
     assert urlsplit(target).fragment == ""
+    requests.Request("GET", target).prepare()
 
 
 def _addresses() -> Iterator[bytes]:
@@ -162,6 +164,7 @@ def _addresses() -> Iterator[bytes]:
     yield b"http://[::1]:80/%00"
     yield b"https://169.254.169.254/latest"
     yield b"https:/\\evil.example"
+    yield b"https://a[::1]:80/"
 
 
 # Downloads --------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from support.tally import INTERRUPTED, TALLY, Zero, crashes
 _MEMORY = 200_000_000
 _SECONDS = 10.0
 #: What apply may leave in an overlay directory whatever becomes of it: nothing of it is deployed.
-_LEFT_OVER = re.compile(r"\.airgap(/staged(/.*)?|/marker\.json|/[^/]*\.partial)?")
+_LEFT_OVER = re.compile(r"\.airgap(/staged(-again)?(/.*)?|/marker\.json|/[^/]*\.partial)?")
 _KEPT_STATE = re.compile(r"(.*/)?(state\.json|receipts/.*)")
 #: Tags that keep content from the garbage collector; nobody deploys by them.
 _KEEP_TAG = re.compile(r"airgap-.*")

@@ -27,7 +27,7 @@ class LargeBundle:
     def position_of(self, at: int) -> int:
         """Where in the file the byte ``at`` of the layer stands; stored members are not changed."""
         content = GeneratedContent(self.size)
-        start = min(at, self.size - _SAMPLE)
+        start = at - at % _SAMPLE  # blocks of the file are multiples of it
         sample = _slice(content, start, _SAMPLE)
         with self.path.open("rb") as file:
             file.seek(start)

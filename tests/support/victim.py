@@ -11,11 +11,14 @@ from support.commands import Finished
 from support.docker_registry import DockerRegistry
 from support.fault_proxy import FaultProxy
 from support.hostile import Draft, Key
+from support.images import digest_of
 from support.in_process import run_here, state_of
 from support.journey import refused, succeeded
 from support.judging import Scene, judge_failure, judge_success
 
 _BUNDLE = "received.tar.zst"
+#: An overlay directory that was begun holds nothing that could be deployed.
+_BEGUN = {_BUNDLE, "deploy", "deploy/.airgap", "deploy/.airgap/marker.json"}
 _NAMESPACES = itertools.count()
 
 
@@ -70,12 +73,13 @@ class Victim:
         """
         for piped in ways:
             refused(self.verify(data, piped=piped), code, *names)
-            before = self.scene()
+            before, files = self.scene(), self._files()
             self.proxy.clear()
             done = refused(self.apply(data, piped=piped), code, *names)
             if signed is None:
                 assert self.proxy.mutations() == []
             judge_failure(done, before, self.scene(), signed or ())
+            assert self._files() - files <= _BEGUN, "files where none belong"
 
     def resists_draft(self, draft: Draft, key: Key, code: int, *names: str) -> None:
         """The same for a bundle that is packed as it is signed: nothing reaches the registry."""
@@ -87,7 +91,12 @@ class Victim:
         succeeded(self.verify(data, piped=piped))
         before = self.scene()
         done = self.apply(data, piped=piped)
-        assert judge_success(done, before, self.scene(), draft.digests)
+        # A registry keeps content under its own algorithm, whatever it was pushed as.
+        kept = draft.digests | {digest_of(member.content) for member in draft.members}
+        assert judge_success(done, before, self.scene(), kept)
+
+    def _files(self) -> set[str]:
+        return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*")}
 
     def _received(self, data: bytes | Path, piped: bool) -> tuple[str | Path, bytes]:
         """The argument that names the bundle, and what standard input holds."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from airgap_importer.filetree import make_directories, sync_directory
 from airgap_importer.history.folder import told
 from airgap_shared.errors import ContentRefused, StateCorrupt
 from airgap_shared.oci.fields import Fields, parse_json
@@ -43,7 +44,7 @@ def append_entry(folder: Path, facts: Mapping[str, object]) -> AuditEntry:
     """
     path = folder / AUDIT
     with told(path):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_directories(folder)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         with os.fdopen(os.open(path, flags, 0o644), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -58,6 +59,8 @@ def append_entry(folder: Path, facts: Mapping[str, object]) -> AuditEntry:
             file.write(line + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        if not lines:
+            sync_directory(folder)
     return AuditEntry(number + 1, _digest(line), entry)
 
 

@@ -17,7 +17,7 @@ from airgap_shared.console.application import (
 )
 from airgap_shared.console.inspection import FormatOption
 from airgap_shared.console.outcome import Format, command, print_result
-from airgap_shared.console.trusting import clock_reading
+from airgap_shared.console.trusting import PolicyOption, clock_reading, host_policy
 
 if TYPE_CHECKING:
     from airgap_importer.history.status import Standing
@@ -65,6 +65,7 @@ def status(
     fail_stale: Annotated[
         bool, typer.Option("--fail-stale", help="Fail (12) when a newer bundle is due.")
     ] = False,
+    policy: PolicyOption = None,
     state_dir: StateDirOption = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
@@ -78,7 +79,7 @@ def status(
         from airgap_importer.history.status import refuse_stale, standings
 
         max_age = None if max_age_days is None else timedelta(days=max_age_days)
-        found = standings(state_folder(state_dir), clock_reading(), None, max_age)
+        found = standings(state_folder(state_dir), clock_reading(), host_policy(policy), max_age)
         document = {"applications": [one.to_document() for one in found]}
         if fail_stale:
             refuse_stale(found)

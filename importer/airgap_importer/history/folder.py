@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from airgap_importer.filetree import replace_file
+from airgap_importer.filetree import make_directories, replace_file
 from airgap_importer.history.receipt import Receipt
 from airgap_importer.history.state import ImportState, parse_state
 from airgap_shared.errors import AirgapError, DiskFull, Locked, StateCorrupt, StateNotWritable
@@ -93,10 +93,8 @@ def locked_place(folder: Path, target: str, app: str) -> Iterator[Path]:
     place = place_of(folder, target, app)
     with ExitStack() as stack:
         with told(place):
-            (place / RECEIPTS).mkdir(parents=True, exist_ok=True, mode=0o755)
-            lock = os.open(
-                place / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
-            )
+            make_directories(place / RECEIPTS)
+            lock = os.open(place / _LOCK, _OPEN_LOCK, 0o644)
             stack.callback(os.close, lock)
             _lock(lock, f"{app} in {target}")
         yield place

@@ -106,17 +106,17 @@ class TrustOptions:
         return TrustPolicy.of_keys(read_public_keys(self.keys), threshold)
 
     def _from_file(self) -> TrustPolicy:
-        from airgap_shared.stores.policystore import load_policy, policy_exists
         from airgap_shared.trust.policy import TrustPolicy
 
-        if self.policy_file is None and not policy_exists(DEFAULT_POLICY):
+        policy = host_policy(self.policy_file)
+        if policy is None:
             return TrustPolicy.of_keys(())
         if self.threshold is not None:
             raise UsageError(
                 "--threshold goes with --key; a policy says by itself how many must sign",
                 where="--threshold",
             )
-        return load_policy(self.policy_file or DEFAULT_POLICY)
+        return policy
 
     def detached(self) -> tuple[Envelope, ...]:
         """The signatures that came apart from the bundle.
@@ -136,11 +136,25 @@ class TrustOptions:
         """The time to judge by: what ``--now`` says, or else the clock."""
         return parse_moment(self.now, "--now") if self.now else clock
 
-    def gate(self, clock: datetime, target: str = "") -> Gate:
-        """Everything together; ``target`` is the registry and path of commands that know one."""
+    def gate(self, clock: datetime) -> Gate:
+        """Everything together, for commands that know no target."""
         from airgap_shared.bundle.admission import Gate
 
-        return Gate(self.policy(), self.moment(clock), self.app, target)
+        return Gate(self.policy(), self.moment(clock), self.app)
+
+
+def host_policy(named: Path | None) -> TrustPolicy | None:
+    """The policy that is named, or else the one of this host; None if it has none.
+
+    Raises:
+        PolicyInvalid: it cannot be relied on.
+
+    """
+    from airgap_shared.stores.policystore import load_policy, policy_exists
+
+    if named is None and not policy_exists(DEFAULT_POLICY):
+        return None
+    return load_policy(named or DEFAULT_POLICY)
 
 
 def read_public_keys(paths: Sequence[Path]) -> tuple[PublicKey, ...]:

@@ -31,6 +31,7 @@ DEPTH_LIMIT = 64
 ALIAS_LIMIT = 1000
 MERGE_LIMIT = 1000
 NODE_LIMIT = 1_000_000
+DOCUMENT_LIMIT = 10_000
 
 _PARSER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PARSERS_LIMIT: Final = "maximum nesting depth"
@@ -87,8 +88,18 @@ def read_documents(text: str, where: str) -> tuple[TextDocument, ...]:
         raise LimitExceeded(f"the text is larger than {SIZE_LIMIT} characters", where=where)
     values = read_json_documents(text, depth=DEPTH_LIMIT, nodes=NODE_LIMIT)
     if values is not None:
+        if len(values) > DOCUMENT_LIMIT:
+            raise _too_many_documents(where)
         return tuple(TextDocument(index, line, value) for index, (line, value) in enumerate(values))
     return tuple(TreeBuilder(where).documents(text))
+
+
+def _too_many_documents(where: str) -> AirgapError:
+    return LimitExceeded(
+        f"more than {DOCUMENT_LIMIT} documents in one file",
+        where=where,
+        next_step="split the file",
+    )
 
 
 class _Mark(Protocol):
@@ -149,6 +160,8 @@ class TreeBuilder:
             if step is not None:
                 step(event)
             elif type(event) is yaml.DocumentStartEvent:
+                if index == DOCUMENT_LIMIT:
+                    raise _too_many_documents(self._where)
                 line = _line(event)
                 self._anchors = {}
                 self._root = None

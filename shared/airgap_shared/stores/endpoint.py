@@ -13,6 +13,8 @@ from airgap_shared.oci.reference import DEFAULT_REGISTRY, is_valid_registry
 _PORTS = {"http": 80, "https": 443}
 # Parsers disagree about everything else in a URL, above all about backslashes and white space.
 _PLAIN_URL = re.compile(r"[!-\[\]-~]+")
+# One host and perhaps a port: of "a[::1]" some take the one half and some the other.
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[A-Fa-f0-9:.]+\])(?::[0-9]*)?")
 #: Docker Hub's name is not the name of the host that serves its API.
 _SPOKEN_TO = {DEFAULT_REGISTRY: "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 
@@ -40,7 +42,7 @@ class Origin:
             return None
         default = _PORTS.get(parts.scheme)
         host = (parts.hostname or "").removesuffix(".")
-        if default is None or not host or "@" in parts.netloc:
+        if default is None or not host or not _AUTHORITY.fullmatch(parts.netloc):
             return None
         return cls(parts.scheme, host, default if port is None else port)
 

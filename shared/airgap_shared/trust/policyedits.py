@@ -33,9 +33,7 @@ def with_key(policy: TrustPolicy, key: TrustedKey, apps: Collection[str] = ()) -
     return replace(
         policy,
         keys=(*others, key),
-        apps=tuple(
-            _trusting(app, key) if (app.name or "*") in apps else app for app in policy.apps
-        ),
+        apps=tuple(_trusting(app, key, apps) for app in policy.apps),
     )
 
 

@@ -21,6 +21,7 @@ from airgap_shared.trust.envelope import PAYLOAD_TYPE, SIGNATURE_LIMIT, Envelope
 from airgap_shared.trust.keys import PublicKey
 from airgap_shared.trust.policy import AppTrust, TrustedKey, TrustPolicy
 
+_DETAILS = 10
 _ASK = "check the key id with the sender by another way than this disk"
 
 
@@ -77,9 +78,12 @@ def unseal(envelope: Envelope, policy: TrustPolicy, now: datetime) -> VerifiedPa
     if not made:
         _refuse_strangers(envelope, policy)
     signers = _usable(made, policy, None if policy.judge_at_creation else now)
-    short = [_missing(app, signers) for app in policy.apps]
-    if all(short):
-        raise SignatureThresholdNotMet(short[0] or "the policy allows no application")
+    short = {app: _missing(app, signers) for app in policy.apps}
+    if all(short.values()):
+        # Which application it is about, nothing that is trusted says yet: all, the nearest first.
+        nearest = sorted(short, key=lambda app: -_count(app, signers))
+        first, *others = [short[app] for app in nearest] or ["the policy allows no application"]
+        raise SignatureThresholdNotMet(first, details=others[:_DETAILS])
     if envelope.payload_type != PAYLOAD_TYPE:
         raise PayloadTypeUnsupported(f"signed content of type {envelope.payload_type[:100]!r}")
     return VerifiedPayload(envelope.payload, signers)
@@ -131,9 +135,13 @@ def _usable(
     return valid
 
 
+def _count(app: AppTrust, signers: Sequence[TrustedKey]) -> int:
+    return sum(key.key in app.keys for key in signers)
+
+
 def _missing(app: AppTrust, signers: Sequence[TrustedKey]) -> str:
     """What an application lacks in signatures; empty when nothing."""
-    count = sum(key.key in app.keys for key in signers)
+    count = _count(app, signers)
     if count >= app.threshold:
         return ""
     by = ", ".join(key.key.key_id for key in signers)

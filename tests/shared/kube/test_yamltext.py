@@ -20,6 +20,7 @@ from airgap_shared.kube.yamlscalars import YamlFloat
 from airgap_shared.kube.yamltext import (
     ALIAS_LIMIT,
     DEPTH_LIMIT,
+    DOCUMENT_LIMIT,
     MERGE_LIMIT,
     NODE_LIMIT,
     SIZE_LIMIT,
@@ -154,6 +155,13 @@ def test_a_byte_order_mark_is_dropped_and_other_encodings_are_refused() -> None:
     with pytest.raises(TextEncodingInvalid) as caught:
         read_text(b"a: 1\nb: \xe9", "f")
     assert caught.value.where == "f:2"
+
+
+@pytest.mark.parametrize("document", ["---\na: 1\n", '{"a": 1}\n'])
+def test_documents_are_counted(document: str) -> None:
+    assert len(read_documents(document * DOCUMENT_LIMIT, "f")) == DOCUMENT_LIMIT
+    with pytest.raises(LimitExceeded, match="documents"):
+        read_documents(document * (DOCUMENT_LIMIT + 1), "f")
 
 
 def test_size_is_limited() -> None:

@@ -37,6 +37,10 @@ def test_one_origin_in_several_spellings(url: str, origin: Origin) -> None:
         " https://reg.example/",
         "https://reg.exämple/",
         "https://[::1/",
+        "https://evil.test[::1]:5000/",
+        "https://[::1]evil.test/",
+        "https://.evil.test/",
+        "https://reg%2eexample/",
     ],
 )
 def test_no_origin_where_parsers_might_disagree(url: str) -> None:
