@@ -64,6 +64,7 @@ class Choices:
 
     move_tags: bool = False
     check_blobs: bool = False
+    read_back: bool = False
     downstream: str = DEFAULT_DOWNSTREAM
 
 
@@ -94,11 +95,14 @@ class Application:
         with _telling() as story:
             relocation, overlay, plan = self._prepare(choices)
             push = Push(self.bundle, plan, self.registry, self.jobs)
+            push.check_permission()
             with open_overlay_directory(
                 self.output, self.bundle.statement.release.app
             ) as directory:
                 story.changed = _UNSEEN
                 push.send(self.progress)
+                if choices.read_back:
+                    push.read_back(self.progress)
                 staged = directory.stage(overlay, self.bundle.files)
                 promised = replace(promised_by(relocation), digests=self._present(push))
                 proof = prove(overlay, self._render(renderer, staged), promised, self._find())
@@ -120,9 +124,8 @@ class Application:
         relocation = self._relocate()
         overlay = self._compose(relocation)
         check_overlay(overlay, self.bundle.files, choices.downstream)
-        planner = PushPlanner(
-            self.bundle.graph, relocation, self.registry, self.jobs, choices.check_blobs
-        )
+        check_blobs = choices.check_blobs or choices.read_back
+        planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs, check_blobs)
         return relocation, overlay, planner.plan(choices.move_tags)
 
     def _render(self, renderer: Renderer, staged: StagedOverlay) -> Rendering:

@@ -15,6 +15,7 @@ from airgap_shared.console.application import (
     CertFileOption,
     KeyFileOption,
     TokenHostsOption,
+    UploadHostsOption,
     make_application,
 )
 from airgap_shared.console.inspection import (
@@ -71,6 +72,7 @@ def apply(
     cert_file: CertFileOption = None,
     key_file: KeyFileOption = None,
     token_hosts: TokenHostsOption = None,
+    upload_hosts: UploadHostsOption = None,
     authfile: AuthfileOption = None,
     username: UsernameOption = None,
     password_stdin: PasswordOption = False,
@@ -80,6 +82,12 @@ def apply(
     check_blobs: Annotated[
         bool,
         typer.Option("--check-blobs", help="Ask for every blob, even of images that are there."),
+    ] = False,
+    read_back: Annotated[
+        bool,
+        typer.Option(
+            "--read-back", help="Fetch and hash everything in the registry before tags are set."
+        ),
     ] = False,
     downstream: Annotated[
         str,
@@ -125,6 +133,7 @@ def apply(
             authfile,
             credential,
             writes=True,
+            upload_hosts=tuple(upload_hosts or ()),
         )
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         with (
@@ -136,7 +145,7 @@ def apply(
                 progress.note(note)
             registry = registries.open(target.registry)
             application = Application(verified, target, registry, output, jobs, progress)
-            choices = Choices(move_tags, check_blobs, downstream)
+            choices = Choices(move_tags, check_blobs, read_back, downstream)
             if dry_run:
                 _print_plan(*application.plan(choices), form)
                 return

@@ -9,11 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from airgap_importer.pushplan import BlobPlan, PushPlan, RepositoryPlan, is_held, is_present
-from airgap_importer.relocation import RelocatedImage
+from airgap_importer.pushpermission import check_permission
+from airgap_importer.pushplan import (
+    BlobPlan,
+    PushPlan,
+    RepositoryPlan,
+    is_held,
+    is_kept,
+    is_present,
+    keep_tag,
+)
+from airgap_importer.readback import read_back
+from airgap_importer.releasetags import TagSetter
 from airgap_shared.bundle.graph import unique_blobs
 from airgap_shared.errors import (
     RegistryIntegrity,
+    RegistryRejected,
     RegistryUnavailable,
 )
 from airgap_shared.oci.descriptor import Descriptor
@@ -46,14 +57,6 @@ class _Tally:
     mounted: list[str] = field(default_factory=list)
 
 
-def keep_tag(digest: Digest) -> str:
-    """The tag that saves a manifest from a registry's garbage collection.
-
-    Not ``sha256-…``: that is the tag under which clients look for a manifest's referrers.
-    """
-    return f"airgap-{digest.hex[:120]}"
-
-
 class Push:
     """One import into one registry."""
 
@@ -65,6 +68,16 @@ class Push:
         self._target = target
         self._jobs = jobs
         self._tally = _Tally()
+        self._tags = TagSetter(target, bundle.graph.manifests, jobs)
+
+    def check_permission(self) -> None:
+        """Make sure that pushing is allowed wherever something will be written.
+
+        Raises:
+            RegistryAuthError, RegistryRejected: it is not; nothing was changed.
+
+        """
+        check_permission(self._plan, self._target, self._jobs)
 
     def send(self, progress: Progress) -> None:
         """Push what is missing by digest, read it back, and give every manifest its keep-tag.
@@ -85,19 +98,29 @@ class Push:
         finally:
             progress.end()
 
+    def read_back(self, progress: Progress) -> None:
+        """Fetch and hash everything that the import relies on; call it before any tag is set.
+
+        Raises:
+            RegistryIntegrity: the registry returns other bytes than were pushed.
+
+        """
+        read_back(self._plan, self._target, self._jobs, progress)
+
     def set_tags(self) -> None:
         """Set the tags people know; the last thing that happens in the registry.
 
         Raises:
-            RegistryIntegrity: a tag does not name what it was set to.
+            TagConflict: another client has set one since; nothing was set.
+            TagImmutable, RegistryIntegrity: a tag is not taken, or names something else after.
 
         """
-        for_each(self._plan.tags, lambda image, _: self._set_tag(image), self._jobs)
+        self._tags.set(self._plan.release)
 
     def verified(self) -> dict[str, frozenset[Digest]]:
         """The manifests read back from each repository; true after :meth:`send`."""
         return {
-            plan.repository: frozenset(m.digest for m in (*plan.present, *plan.missing))
+            plan.repository: frozenset(manifest.digest for manifest in plan.manifests)
             for plan in self._plan.repositories
         }
 
@@ -111,7 +134,7 @@ class Push:
             len(self._tally.sent),
             sum(self._tally.sent),
             len(self._tally.mounted),
-            len(plan.tags),
+            len(self._tags.done),
         )
 
     def _send_blobs(self, progress: Progress) -> None:
@@ -162,7 +185,11 @@ class Push:
             holder = repository
 
     def _mounted(self, repository: str, blob: Descriptor, holder: str) -> bool:
-        if not self._target.mount_blob(repository, blob.digest, holder):
+        try:
+            if not self._target.mount_blob(repository, blob.digest, holder):
+                return False
+        except RegistryUnavailable:
+            # Sending it may work where the registry stumbles over its own copy.
             return False
         self._tally.mounted.append(repository)
         return True
@@ -172,41 +199,73 @@ class Push:
         self._tally.sent.append(blob.size)
 
     def _finish_repository(self, plan: RepositoryPlan, progress: Progress) -> None:
-        for blob in unique_blobs(plan.missing):
-            if not is_held(self._target, plan.repository, blob):
-                raise RegistryIntegrity(
-                    "a blob is not there although the registry took it",
-                    where=f"{plan.repository}@{blob.digest}",
-                    next_step="run again; if it stays so, look at the registry's log",
-                )
-        for manifest in plan.missing:
-            self._target.put_manifest(
-                plan.repository, str(manifest.digest), manifest.raw, manifest.media_type
-            )
+        self._restore(plan)
+        try:
+            self._put(plan)
+        except RegistryRejected:
+            # The registry may have collected garbage since its blobs were looked at.
+            if not self._restore(plan):
+                raise
+            self._put_again(plan)
         for manifest in plan.missing:
             if not is_present(self._target, plan.repository, manifest):
                 raise RegistryIntegrity(
                     "a manifest is not there although the registry took it",
                     where=f"{plan.repository}@{manifest.digest}",
                 )
-        for manifest in (*plan.present, *plan.missing):
+        for manifest in (*plan.unkept, *plan.missing):
             self._keep(plan.repository, manifest)
         progress.advance(1)
 
     def _keep(self, repository: str, manifest: Manifest | Index) -> None:
+        """Give a manifest the tag without which it may be collected, and see that it is there."""
+        if is_kept(self._target, repository, manifest):
+            return
         tag = keep_tag(manifest.digest)
-        found = self._target.head_manifest(repository, tag)
-        if found is None or found.digest != manifest.digest:
-            self._target.put_manifest(repository, tag, manifest.raw, manifest.media_type)
-
-    def _set_tag(self, image: RelocatedImage) -> None:
-        manifest = self._bundle.graph.manifests[image.digest]
-        tag = image.tag or ""
-        self._target.put_manifest(image.repository, tag, manifest.raw, manifest.media_type)
-        found = self._target.head_manifest(image.repository, tag)
-        if found is None or found.digest != image.digest:
+        self._target.put_manifest(repository, tag, manifest.raw, manifest.media_type)
+        if not is_kept(self._target, repository, manifest):
             raise RegistryIntegrity(
-                f"the tag names {found.digest if found else 'nothing'}, not {image.digest}",
-                where=f"{image.name}:{tag}",
-                next_step="run again; another client may be moving the same tag",
+                "a tag is not there although the registry took it",
+                where=f"{repository}:{tag}",
+                next_step="run again; if it stays so, look at the registry's log",
             )
+
+    def _put(self, plan: RepositoryPlan) -> None:
+        for manifest in plan.missing:
+            self._target.put_manifest(
+                plan.repository, str(manifest.digest), manifest.raw, manifest.media_type
+            )
+
+    def _put_again(self, plan: RepositoryPlan) -> None:
+        try:
+            self._put(plan)
+        except RegistryRejected as problem:
+            raise RegistryIntegrity(
+                f"the registry does not keep the blobs that it takes: {problem.what}",
+                where=problem.where,
+                next_step="let its garbage collection end, and run again",
+                details=problem.details,
+            ) from problem
+
+    def _restore(self, plan: RepositoryPlan) -> bool:
+        """Send the blobs of the missing manifests that are gone again, once; whether any were."""
+        gone = [
+            blob
+            for blob in unique_blobs(plan.missing)
+            if not is_held(self._target, plan.repository, blob)
+        ]
+        for blob in gone:
+            if self._bundle.medium.random_access:
+                self._send_again(plan.repository, blob)
+            if not is_held(self._target, plan.repository, blob):
+                raise RegistryIntegrity(
+                    "a blob is not there although the registry took it",
+                    where=f"{plan.repository}@{blob.digest}",
+                    next_step="run again; if it stays so, look at the registry's log",
+                )
+        return bool(gone)
+
+    def _send_again(self, repository: str, blob: Descriptor) -> None:
+        positions = {member.digest: position for position, member in self._bundle.blobs()}
+        position = positions[blob.digest]
+        self._send(repository, blob, lambda: self._bundle.blob_chunks(position))

@@ -5,31 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from airgap_importer.lookups import LenientLookup
+from airgap_importer.releasetags import DueTag, ReleaseTags
 from airgap_importer.relocation import RelocatedImage, Relocation
 from airgap_shared.bundle.graph import ImageGraph, unique_blobs
 from airgap_shared.errors import (
     DigestMismatch,
     RegistryBlobCorrupt,
     RegistryIntegrity,
-    TagConflict,
 )
 from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.manifest import Index, Manifest
 from airgap_shared.stores.concurrency import for_each
-from airgap_shared.stores.ports import ImageTarget
+from airgap_shared.stores.ports import ImageLookup, ImageTarget
 
 
 @dataclass(frozen=True, slots=True)
 class RepositoryPlan:
     """What one repository of the target still lacks.
 
-    ``present`` and ``missing`` are manifests, children before parents.
+    ``present`` and ``missing`` are manifests, children before parents; ``unkept`` are those of the
+    present that no keep-tag names.
     """
 
     repository: str
     present: tuple[Manifest | Index, ...]
     missing: tuple[Manifest | Index, ...]
+    unkept: tuple[Manifest | Index, ...]
+
+    @property
+    def manifests(self) -> tuple[Manifest | Index, ...]:
+        """All that the repository should have."""
+        return (*self.present, *self.missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,19 @@ class PushPlan:
 
     repositories: tuple[RepositoryPlan, ...]
     blobs: tuple[BlobPlan, ...]
-    tags: tuple[RelocatedImage, ...]
+    due: tuple[DueTag, ...]
+    release: ReleaseTags
+
+    @property
+    def tags(self) -> tuple[RelocatedImage, ...]:
+        """The images whose tags have to be set."""
+        return tuple(tag.image for tag in self.due)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The repositories in which something has to be stored, each once, in order."""
+        found = [plan.repository for plan in self.repositories if plan.missing or plan.unkept]
+        return tuple(dict.fromkeys([*found, *(tag.image.repository for tag in self.due)]))
 
     @property
     def to_send(self) -> tuple[Descriptor, ...]:
@@ -73,6 +93,7 @@ class PushPlanner:
         self._graph = graph
         self._relocation = relocation
         self._target = target
+        self._lookup = LenientLookup(target)
         self._jobs = jobs
         self._check_blobs = check_blobs
 
@@ -85,12 +106,13 @@ class PushPlanner:
 
         """
         self._target.ping()
-        tags = self._tags_to_set(move_tags)
+        release = ReleaseTags(self._tagged(), move_tags)
+        due = release.due(self._lookup, self._jobs)
         roots = self._roots().items()
         repositories = tuple(
             for_each(roots, lambda item, _: self._plan_repository(*item), self._jobs)
         )
-        return PushPlan(repositories, self._plan_blobs(repositories), tags)
+        return PushPlan(repositories, self._plan_blobs(repositories), due, release)
 
     def _roots(self) -> dict[str, tuple[Digest, ...]]:
         roots: dict[str, dict[Digest, None]] = {}
@@ -98,36 +120,13 @@ class PushPlanner:
             roots.setdefault(image.repository, {})[image.digest] = None
         return {repository: tuple(digests) for repository, digests in roots.items()}
 
-    def _tags_to_set(self, move_tags: bool) -> tuple[RelocatedImage, ...]:
+    def _tagged(self) -> tuple[RelocatedImage, ...]:
         tagged = {
             (image.repository, image.tag): image
             for image in self._relocation.images.values()
             if image.tag is not None
         }
-        found = for_each(
-            tagged.values(),
-            lambda image, _: self._target.head_manifest(image.repository, image.tag or ""),
-            self._jobs,
-        )
-        changes = [
-            (image, present)
-            for image, present in zip(tagged.values(), found, strict=True)
-            if present is None or present.digest != image.digest
-        ]
-        conflicts = [
-            f"{image.name}:{image.tag} is {present.digest}, would become {image.digest}"
-            for image, present in changes
-            if present is not None
-        ]
-        if conflicts and not move_tags:
-            raise TagConflict(
-                f"{len(conflicts)} tags exist in the target and name something else",
-                changed="nothing was changed",
-                next_step="add --move-tags to let them name the new images; "
-                "what runs now is pinned by digest and stays",
-                details=conflicts,
-            )
-        return tuple(image for image, _ in changes)
+        return tuple(tagged.values())
 
     def _plan_repository(self, repository: str, roots: Sequence[Digest]) -> RepositoryPlan:
         manifests = {
@@ -136,14 +135,15 @@ class PushPlanner:
         present: list[Manifest | Index] = []
         missing: list[Manifest | Index] = []
         for manifest in manifests.values():
-            held = is_present(self._target, repository, manifest) and (
+            held = is_present(self._lookup, repository, manifest) and (
                 not self._check_blobs or self._has_blobs(repository, manifest)
             )
             (present if held else missing).append(manifest)
-        return RepositoryPlan(repository, tuple(present), tuple(missing))
+        unkept = [one for one in present if not is_kept(self._lookup, repository, one)]
+        return RepositoryPlan(repository, tuple(present), tuple(missing), tuple(unkept))
 
     def _has_blobs(self, repository: str, manifest: Manifest | Index) -> bool:
-        return all(is_held(self._target, repository, blob) for blob in manifest.blobs)
+        return all(is_held(self._lookup, repository, blob) for blob in manifest.blobs)
 
     def _plan_blobs(self, repositories: Sequence[RepositoryPlan]) -> tuple[BlobPlan, ...]:
         wanted = [
@@ -151,7 +151,7 @@ class PushPlanner:
             for repository in repositories
             for blob in unique_blobs(repository.missing)
         ]
-        held = for_each(wanted, lambda item, _: is_held(self._target, *item), self._jobs)
+        held = for_each(wanted, lambda item, _: is_held(self._lookup, *item), self._jobs)
         holders = {
             blob.digest: repository.repository
             for repository in repositories
@@ -171,7 +171,7 @@ class PushPlanner:
         )
 
 
-def is_present(target: ImageTarget, repository: str, manifest: Manifest | Index) -> bool:
+def is_present(target: ImageLookup, repository: str, manifest: Manifest | Index) -> bool:
     """Whether the registry returns exactly these bytes.
 
     Raises:
@@ -189,7 +189,21 @@ def is_present(target: ImageTarget, repository: str, manifest: Manifest | Index)
     return found is not None
 
 
-def is_held(target: ImageTarget, repository: str, blob: Descriptor) -> bool:
+def keep_tag(digest: Digest) -> str:
+    """The tag that saves a manifest from a registry's garbage collection.
+
+    Not ``sha256-…``: that is the tag under which clients look for a manifest's referrers.
+    """
+    return f"airgap-{digest.hex[:120]}"
+
+
+def is_kept(target: ImageLookup, repository: str, manifest: Manifest | Index) -> bool:
+    """Whether the keep-tag of a manifest names it."""
+    found = target.head_manifest(repository, keep_tag(manifest.digest))
+    return found is not None and found.digest == manifest.digest
+
+
+def is_held(target: ImageLookup, repository: str, blob: Descriptor) -> bool:
     """Whether the registry has a blob of this size.
 
     Raises:

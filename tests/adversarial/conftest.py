@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import os
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from airgap_shared.stores import settings
+from airgap_shared.stores.settings import ClientSettings, Patience, Timing
 from support.docker_registry import DockerRegistry
-from support.fault_proxy import FaultProxy
+from support.fault_proxy import FaultProxy, MakeProxy
+from support.gate import BUNDLE, Gate, good_bundle
 from support.hostile import Key
 from support.victim import Victim
 
@@ -37,3 +43,80 @@ def victim(proxied: tuple[DockerRegistry, FaultProxy], tmp_path: Path, key: Key)
     proxy.clear()
     (tmp_path / "vendor.pub").write_bytes(key.public_pem)
     return Victim(tmp_path, registry, proxy)
+
+
+@pytest.fixture(scope="session")
+def bundle(key: Key) -> bytes:
+    """A good bundle."""
+    return good_bundle(key)
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every program of this machine but those that render kustomizations.
+
+    They take most of the time of an import, and registries do not behave differently for them.
+    """
+    folder = tmp_path_factory.mktemp("programs")
+    for place in os.get_exec_path():
+        for path in Path(place).glob("*"):
+            if path.name not in ("kubectl", "kustomize") and not (folder / path.name).exists():
+                (folder / path.name).symlink_to(path)
+    return folder
+
+
+@pytest.fixture
+def gate_folder(tmp_path: Path, bundle: bytes, key: Key) -> Path:
+    """A folder with the good bundle and the key to trust."""
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    (folder / BUNDLE).write_bytes(bundle)
+    (folder / "vendor.pub").write_bytes(key.public_pem)
+    return folder
+
+
+@pytest.fixture
+def gate(
+    gate_folder: Path,
+    programs: Path,
+    registry: DockerRegistry,
+    make_proxy: MakeProxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Gate:
+    """Somebody with the good bundle, an empty registry, and no credentials anywhere."""
+    monkeypatch.setenv("HOME", str(gate_folder))
+    monkeypatch.setenv("PATH", str(programs))
+    for name in ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    return Gate(gate_folder, registry, make_proxy(registry.host))
+
+
+@dataclass(frozen=True, slots=True)
+class Haste:
+    """Has the commands of this process wait for nothing, and knows how long they would have.
+
+    ``limit`` sets the timeouts for connecting, for an answer, and for a mebibyte of it.
+    """
+
+    pauses: list[float]
+    limit: Callable[[float], None]
+
+
+@pytest.fixture
+def haste(monkeypatch: pytest.MonkeyPatch) -> Haste:
+    """Real settings of a client with other values: no pauses, and timeouts that a test sets."""
+    pauses: list[float] = []
+    patience = Patience(timing=Timing(sleep=pauses.append))
+
+    def limit(seconds: float) -> None:
+        changed = functools.partial(
+            ClientSettings,
+            patience=patience,
+            connect_timeout=min(seconds, 10.0),
+            read_timeout=seconds,
+            chunk_timeout=seconds,
+        )
+        monkeypatch.setattr(settings, "ClientSettings", changed)
+
+    limit(60.0)
+    return Haste(pauses, limit)

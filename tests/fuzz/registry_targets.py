@@ -137,7 +137,7 @@ def _feed_origins(data: bytes) -> None:
     """An address that a registry names, in each of the places where it may name one."""
     text = _text(data)
     try:
-        target = upload_location(_answer(202, {"location": text}), _ENDPOINT, "reg.example")
+        target = upload_location(_answer(202, {"location": text}), _ENDPOINT, "reg.example", ())
     except AirgapError as refusal:
         str(refusal).encode()
     else:

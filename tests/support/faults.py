@@ -67,7 +67,43 @@ class FlipByte:
     offset: int
 
 
-Action = Answer | Delay | Hang | ResetRequest | ResetResponse | DropAfterCommit | Rewrite | FlipByte
+@dataclass(frozen=True, slots=True)
+class FlipSent:
+    """Change one byte of the request's body on its way."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """Answer with ``head`` at once, and with one more byte now and then for as long as it takes."""
+
+    head: bytes
+    seconds: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """Answer with a page that repeats the client's ``Authorization`` header between two texts."""
+
+    status: int
+    before: bytes = b""
+    after: bytes = b""
+
+
+Action = (
+    Answer
+    | Delay
+    | Hang
+    | ResetRequest
+    | ResetResponse
+    | DropAfterCommit
+    | Rewrite
+    | FlipByte
+    | FlipSent
+    | Drip
+    | Echo
+)
 
 
 def redirect(location: str, status: int = 307) -> Answer:

@@ -32,6 +32,7 @@ class RegistryOptions:
     authfile: Path | None = None
     credential: Credential | None = field(default=None, repr=False)
     writes: bool = False
+    upload_hosts: tuple[str, ...] = ()
 
 
 def open_registries(options: RegistryOptions, jobs: int, note: Callable[[str], None]) -> Registries:
@@ -53,7 +54,10 @@ def open_registries(options: RegistryOptions, jobs: int, note: Callable[[str], N
             options.key_file,
         ),
         ClientSettings(
-            writes=options.writes, jobs=jobs, token_hosts=frozenset(options.token_hosts)
+            writes=options.writes,
+            jobs=jobs,
+            token_hosts=frozenset(options.token_hosts),
+            upload_hosts=frozenset(options.upload_hosts),
         ),
         note,
     )

@@ -35,6 +35,15 @@ TokenHostsOption = Annotated[
     ),
 ]
 
+UploadHostsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--upload-host",
+        metavar="HOST",
+        help="Another host that may get the content; it never sees the credentials.",
+    ),
+]
+
 
 def make_application(name: str, about: str) -> typer.Typer:
     """A command line with --version, inspect and verify."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -15,6 +16,7 @@ from typing import TextIO
 
 from airgap_shared.console.text import printable
 from airgap_shared.errors import AirgapError, InternalError, Interrupted, OutputNotWritable
+from airgap_shared.stores.redaction import hide
 
 _JSON_FORMAT = 1
 _TEXT_LIMIT = 500
@@ -57,6 +59,7 @@ def command(form: Format = Format.TEXT) -> Iterator[None]:
 
     No traceback reaches the user unless AIRGAP_DEBUG is set.
     """
+    _leave_no_core()
     with _signals():
         try:
             yield
@@ -97,7 +100,8 @@ def to_document(problem: AirgapError, code: int) -> dict[str, object]:
 
 def _fail(problem: AirgapError, code: int, form: Format) -> None:
     if os.environ.get("AIRGAP_DEBUG"):
-        traceback.print_exc()
+        # What libraries put into their exceptions may hold addresses with signatures in them.
+        _write(sys.stderr, printable(hide(traceback.format_exc())))
     # Where nobody can be told any more, the code still tells.
     with suppress(OSError):
         _write(sys.stderr, describe(problem))
@@ -133,6 +137,12 @@ def _internal(problem: Exception) -> AirgapError:
         f"{type(problem).__name__}: {str(problem)[:_TEXT_LIMIT]}",
         next_step="this is a fault of this program; run again with AIRGAP_DEBUG=1 and report it",
     )
+
+
+def _leave_no_core() -> None:
+    """Have no image of memory, and the passwords in it, written should the process crash."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from airgap_shared.errors import (
     TLSVerifyFailed,
 )
 from airgap_shared.stores.exchange import Request
+from airgap_shared.stores.pacing import TooSlow
 from airgap_shared.stores.redaction import readable
 from airgap_shared.stores.retrying import Transient
 
@@ -31,8 +32,9 @@ def translate(problem: Exception, request: Request) -> AirgapError | Transient:
             return _tls_fault(cause, request)
     for cause in causes:
         if isinstance(cause, TimeoutError):
-            error = RegistryTimeout("the registry stopped answering", where=request.where)
-            return Transient(error, tries=_FEW)
+            slow = any(isinstance(one, TooSlow) for one in causes)
+            what = "the registry sends too slowly" if slow else "the registry stopped answering"
+            return Transient(RegistryTimeout(what, where=request.where), tries=_FEW)
         if isinstance(cause, socket.gaierror):
             name = RegistryUnavailable(
                 f"the host name cannot be resolved: {cause.strerror}", where=request.where

@@ -17,7 +17,8 @@ from airgap_shared.stores.exchange import Answer, Request
 from airgap_shared.stores.redaction import readable
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-MAX_REDIRECTS = 5
+#: A mirror, the registry behind it and the storage behind that make two; more is a loop.
+MAX_REDIRECTS = 3
 #: Registries that issue tokens on another host, and that host.
 _TOKEN_HOSTS = {
     "registry-1.docker.io": frozenset({"auth.docker.io"}),
@@ -29,8 +30,13 @@ _PROXY_ADVICE = (
 )
 
 
-def upload_location(answer: Answer, endpoint: Endpoint, where: str) -> str:
+def upload_location(
+    answer: Answer, endpoint: Endpoint, where: str, allowed: Collection[str]
+) -> str:
     """The absolute URL of an upload session.
+
+    It lies on the registry's own origin, or on a host that is ``allowed``, which gets no
+    credentials.
 
     Raises:
         UnsafeUploadLocation: it lies on another origin, or there is none.
@@ -40,14 +46,18 @@ def upload_location(answer: Answer, endpoint: Endpoint, where: str) -> str:
     if not location:
         raise UnsafeUploadLocation("the registry opened an upload without a Location", where=where)
     url = _join(answer.url, location)
-    origin = Origin.of(url)
-    if origin != endpoint.origin:
+    origin, registry = Origin.of(url), endpoint.origin
+    if origin != registry:
+        encrypted = origin is not None and (origin.scheme, registry.scheme) != ("http", "https")
+        if origin is not None and encrypted and origin.host in allowed:
+            return url
+        offer = f"; if it is right, allow it: --upload-host {origin.host}" if origin else ""
         raise UnsafeUploadLocation(
             f"the registry sends the upload to {_name(origin, location)}, "
-            f"but it is spoken to as {endpoint.origin}",
+            f"but it is spoken to as {registry}",
             where=where,
             changed="nothing was sent there",
-            next_step=_PROXY_ADVICE,
+            next_step=_PROXY_ADVICE + (offer if encrypted else ""),
         )
     # In the spelling that is known to resolve: the registry may write HOST.:443.
     return urlunsplit(urlsplit(url)._replace(netloc=endpoint.authority))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import threading
+from collections.abc import Iterator
+from urllib.parse import quote, quote_plus
 
 TEXT_LIMIT = 500
 _HIDDEN = "[hidden]"
 #: Shorter texts are not looked for: they would be found in every second word.
 _SHORTEST_SECRET = 4
-_AUTHORIZATION = re.compile(r"\b(basic|bearer)[ \t]+[A-Za-z0-9\-._~+/]{4,}=*", re.IGNORECASE)
+#: Of both schemes, as it is sent and as JSON (``\/``) and URLs (``%3D``) spell it.
+_AUTHORIZATION = re.compile(
+    r"\b(basic|bearer)(?:[ \t]|%20)+(?:[A-Za-z0-9\-._~+/]|\\/|%[0-9a-f]{2}){4,}=*", re.IGNORECASE
+)
+_COOKIE = re.compile(r"\b((?:set-)?cookie\s*:\s*)[^\r\n]+", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^/?#\s@]*@")
 # To the end of the word, whether it is a query or not: one pass over text that is all "?".
 _QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>]*")
@@ -23,9 +31,10 @@ class Redactor:
         self._lock = threading.Lock()
 
     def learn(self, *secrets: str) -> None:
-        """Hide these from now on."""
+        """Hide these from now on, also as web pages and JSON documents would repeat them."""
+        long = [text for text in secrets if len(text) >= _SHORTEST_SECRET]
         with self._lock:
-            self._secrets.update(text for text in secrets if len(text) >= _SHORTEST_SECRET)
+            self._secrets.update(spelling for text in long for spelling in _spellings(text))
 
     def clean(self, text: str) -> str:
         """Foreign text for a message: secrets hidden, control characters escaped, cut short."""
@@ -38,8 +47,22 @@ class Redactor:
 
 def readable(text: str) -> str:
     """Foreign text with what looks like a secret hidden, escaped and cut at 500 characters."""
-    text = _AUTHORIZATION.sub(rf"\1 {_HIDDEN}", text)
-    text = _USERINFO.sub("", text)
-    text = _QUERY.sub(lambda found: "" if "=" in found[0] else found[0], text)
+    text = hide(text)
     cut = text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT] + "…"
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)
+
+
+def hide(text: str) -> str:
+    """The same text without what looks like a secret: tokens, cookies, userinfo and queries."""
+    text = _AUTHORIZATION.sub(rf"\1 {_HIDDEN}", text)
+    text = _COOKIE.sub(rf"\1{_HIDDEN}", text)
+    text = _USERINFO.sub("", text)
+    return _QUERY.sub(lambda found: "" if "=" in found[0] else found[0], text)
+
+
+def _spellings(text: str) -> Iterator[str]:
+    """A secret as it is, and as it looks inside of other texts."""
+    in_json = json.dumps(text)[1:-1]
+    yield from (text, " ".join(text.split()), quote(text, safe=""), quote(text), quote_plus(text))
+    yield from (in_json, json.dumps(text, ensure_ascii=False)[1:-1], text.replace("/", "\\/"))
+    yield from (in_json.replace("/", "\\/"), html.escape(text), html.escape(text, quote=False))

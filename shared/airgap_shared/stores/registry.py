@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from airgap_shared.errors import (
+    DigestMismatch,
     DigestUnsupported,
     ImageReferenceInvalid,
     LimitExceeded,
@@ -50,7 +51,7 @@ class Registry:
         settings = settings or ClientSettings()
         self._patience = settings.patience
         self._transport = Transport(endpoint, credentials, context, settings)
-        self._uploads = Uploads(endpoint, self._transport.exchange)
+        self._uploads = Uploads(endpoint, self._transport.exchange, settings.upload_hosts)
 
     def __enter__(self) -> Self:
         return self
@@ -113,12 +114,13 @@ class Registry:
         Raises:
             ImageReferenceInvalid: no repository, tag or digest by the grammar.
             LimitExceeded: it is over 4 MiB.
-            DigestMismatch: it does not have the digest that was asked for.
+            DigestMismatch: it does not have the digest that was asked for, or is announced as
+                another.
 
         """
         request = self._manifest_request("GET", repository, reference)
 
-        def get() -> FetchedManifest | None:
+        def get() -> tuple[FetchedManifest, Digest | None] | None:
             answer = self._transport.exchange(request)
             if answer.status == 404:
                 answer.close()
@@ -126,13 +128,19 @@ class Registry:
             raw = answer.body(MANIFEST_LIMIT)
             if raw is None:
                 raise LimitExceeded(f"a manifest over {MANIFEST_LIMIT} bytes", where=request.where)
-            return FetchedManifest(raw, answer.headers.get("content-type", ""), Digest.of(raw))
+            media_type = answer.headers.get("content-type", "")
+            return FetchedManifest(raw, media_type, Digest.of(raw)), _announced(answer)
 
-        fetched = retry(get, self._patience)
+        found = retry(get, self._patience)
+        if found is None:
+            return None
+        fetched, announced = found
         asked = _digest_or_none(reference)
-        if fetched is None or asked is None:
+        if asked is None:
             return fetched
         asked.check(fetched.raw, request.where)
+        if announced and announced.algorithm == asked.algorithm and announced != asked:
+            raise DigestMismatch(f"the registry calls it {announced}", where=request.where)
         return FetchedManifest(fetched.raw, fetched.media_type, asked)
 
     def put_manifest(self, repository: str, reference: str, raw: bytes, media_type: str) -> None:
@@ -226,7 +234,7 @@ class Registry:
             except Transient as fault:
                 attempts.pause(fault)
             # The answer may have been lost, not the blob.
-            if self.blob_size(repository, digest) == size:
+            if self._is_stored(repository, digest, size):
                 return
 
     def mount_blob(self, repository: str, digest: Digest, source: str) -> bool:
@@ -251,6 +259,15 @@ class Registry:
         access = self._transport.access(repository)
         location = retry(lambda: self._uploads.begin(access), self._patience)
         self._uploads.cancel(location, access)
+
+    def _is_stored(self, repository: str, digest: Digest, size: int) -> bool:
+        """Whether a blob is there, asked once: where that fails, sending it again tells."""
+        try:
+            answer = self._transport.exchange(self._blob_request("HEAD", repository, digest))
+        except Transient:
+            return False
+        answer.close()
+        return answer.status == 200 and answer.length() == size
 
     def _exchange(self, request: Request) -> Answer:
         """An answer whose body does not matter."""

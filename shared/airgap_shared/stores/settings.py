@@ -44,9 +44,10 @@ class ClientSettings:
     """What one registry client needs to know besides the endpoint, credentials and TLS.
 
     ``writes`` decides which permission is asked for; ``jobs`` how many transfers run at once;
-    ``token_hosts`` are further hosts that may see the credentials to issue tokens; ``proxies``
-    maps a URL scheme to a proxy URL. Spans are in seconds; ``chunk_timeout`` bounds one mebibyte
-    of a download.
+    ``token_hosts`` are further hosts that may see the credentials to issue tokens,
+    ``upload_hosts`` such that may get content without them; ``proxies`` maps a URL scheme to a
+    proxy URL. Spans are in seconds; ``chunk_timeout`` bounds one mebibyte of a download, and the
+    waiting for the headers of an answer.
     """
 
     writes: bool = False
@@ -56,5 +57,6 @@ class ClientSettings:
     chunk_timeout: float = 120.0
     patience: Patience = field(default_factory=Patience)
     token_hosts: frozenset[str] = frozenset()
+    upload_hosts: frozenset[str] = frozenset()
     proxies: Mapping[str, str] = field(default_factory=dict)
     user_agent: str = f"airgap-bundle/{__version__}"

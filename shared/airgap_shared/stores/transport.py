@@ -7,11 +7,13 @@ oras would send goes through :meth:`Transport.do_request` here instead.
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import ssl
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import oras.auth
@@ -19,6 +21,8 @@ import oras.auth.base
 import oras.provider
 import requests
 import requests.adapters
+import urllib3.connection
+import urllib3.connectionpool
 import urllib3.exceptions
 
 from airgap_shared.errors import RegistryTimeout
@@ -27,6 +31,7 @@ from airgap_shared.stores.connectionfaults import translate
 from airgap_shared.stores.conversation import Conversation
 from airgap_shared.stores.endpoint import Endpoint
 from airgap_shared.stores.exchange import Access, Answer, Body, BodyFailed, Request
+from airgap_shared.stores.pacing import PacedResponse
 from airgap_shared.stores.redaction import Redactor, readable
 from airgap_shared.stores.retrying import Transient, retry
 from airgap_shared.stores.settings import ClientSettings
@@ -34,6 +39,7 @@ from airgap_shared.stores.settings import ClientSettings
 if TYPE_CHECKING:
     from requests.adapters import _HostParams, _PoolKwargs
 
+_Pool = type[urllib3.connectionpool.HTTPConnectionPool]
 _log = logging.getLogger(__name__)
 _BACKEND = "airgap"
 #: How much of an unread answer is read so that its connection can be used again.
@@ -170,7 +176,8 @@ class Transport(oras.provider.Registry):
         session.headers.update(
             {"User-Agent": self._settings.user_agent, "Accept-Encoding": "identity"}
         )
-        adapter = _Adapter(context, self._settings.jobs * 2)
+        pools = _paced_pools(self._settings.chunk_timeout, self._timing.monotonic)
+        adapter = _Adapter(context, self._settings.jobs * 2, pools)
         for prefix in ("https://", "http://"):
             session.mount(prefix, adapter)
         if context.verify_mode is ssl.CERT_NONE:
@@ -237,9 +244,17 @@ class _Stream:
 class _Adapter(requests.adapters.HTTPAdapter):
     """Connections by our own TLS context, which alone decides what is trusted."""
 
-    def __init__(self, context: ssl.SSLContext, size: int) -> None:
+    def __init__(self, context: ssl.SSLContext, size: int, pools: Mapping[str, _Pool]) -> None:
         self._context = context
         super().__init__(pool_connections=16, pool_maxsize=size)
+        self._pools = dict(pools)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:  # noqa: ANN401 - as declared there
+        """The connections through a proxy."""
+        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
 
     def build_connection_pool_key_attributes(
         self,
@@ -256,3 +271,22 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
         """Nothing: the base class would add its own list of authorities to the context."""
+
+
+def _paced_pools(seconds: float, clock: Callable[[], float]) -> Mapping[str, _Pool]:
+    """Connection pools by URL scheme whose answers are :class:`PacedResponse`."""
+    make = staticmethod(functools.partial(PacedResponse, seconds, clock))
+
+    class Plain(urllib3.connection.HTTPConnection):
+        response_class = make  # type: ignore[assignment]
+
+    class Encrypted(urllib3.connection.HTTPSConnection):
+        response_class = make  # type: ignore[assignment]
+
+    class PlainPool(urllib3.connectionpool.HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class EncryptedPool(urllib3.connectionpool.HTTPSConnectionPool):
+        ConnectionCls = Encrypted
+
+    return {"http": PlainPool, "https": EncryptedPool}

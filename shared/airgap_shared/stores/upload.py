@@ -7,7 +7,7 @@ That is the only form that every registry takes. A broken upload is begun anew: 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from urllib.parse import quote, urlencode
 
 from airgap_shared.errors import (
@@ -28,9 +28,15 @@ _log = logging.getLogger(__name__)
 class Uploads:
     """The upload sessions of one registry; nothing here is repeated."""
 
-    def __init__(self, endpoint: Endpoint, exchange: Callable[[Request], Answer]) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        exchange: Callable[[Request], Answer],
+        hosts: Collection[str] = (),
+    ) -> None:
         self._endpoint = endpoint
         self._exchange = exchange
+        self._hosts = hosts
 
     def push(
         self,
@@ -81,7 +87,7 @@ class Uploads:
         if answer.status == 201:
             check_announced(answer, digest, request.where)
             return True
-        self.cancel(upload_location(answer, self._endpoint, request.where), access)
+        self.cancel(self._location(answer, request), access)
         return False
 
     def begin(self, access: Access) -> str:
@@ -95,15 +101,21 @@ class Uploads:
         request = self._post(access, "", (202,))
         answer = self._exchange(request)
         answer.close()
-        return upload_location(answer, self._endpoint, request.where)
+        return self._location(answer, request)
 
     def cancel(self, location: str, access: Access) -> None:
-        """Close a session, if the registry lets us; it forgets it in the end anyway."""
+        """Close a session, if the registry lets us; it forgets it in the end anyway.
+
+        Many token servers grant no deleting with pushing; another token would not help.
+        """
         request = Request("DELETE", location, self._where(access), range(200, 500), access)
         try:
             self._exchange(request).close()
         except (Transient, AirgapError) as problem:
             _log.debug("an upload session stays open: %s", problem)
+
+    def _location(self, answer: Answer, request: Request) -> str:
+        return upload_location(answer, self._endpoint, request.where, self._hosts)
 
     def _post(self, access: Access, query: str, accepted: tuple[int, ...]) -> Request:
         url = f"{self._endpoint.base_url}/v2/{access.repository}/blobs/uploads/{query}"
@@ -125,9 +137,10 @@ def check_announced(answer: Answer, digest: Digest, where: str) -> None:
         return
     try:
         announced = Digest.parse(text)
-    except DigestUnsupported as problem:
+    except DigestUnsupported:
+        # Not repeated, cause included: whoever answers so may echo what it was sent.
         raise RegistryIntegrity(
-            f"the registry stored it as {text[:160]!r}", where=where
-        ) from problem
+            "the registry stored it as something that is no digest", where=where
+        ) from None
     if announced.algorithm == digest.algorithm and announced != digest:
         raise RegistryIntegrity(f"the registry stored it as {announced}", where=where)

@@ -116,10 +116,10 @@ def test_redirects_come_to_an_end(filled: DockerRegistry, make_proxy: MakeProxy)
     proxy.add(Rule(redirect("/v2/app/manifests/1"), "GET", "manifests", times=None))
     with (
         http_client(proxy.host, ROBOT) as client,
-        pytest.raises(UnsafeRedirect, match="more than 5"),
+        pytest.raises(UnsafeRedirect, match="more than 3"),
     ):
         client.get_manifest("app", "1")
-    assert len(proxy.requests("GET", "manifests")) == 6
+    assert len(proxy.requests("GET", "manifests")) == 4
 
 
 @pytest.mark.parametrize(
