@@ -124,6 +124,8 @@ class Forger:
 
     def _content(self, work: Workpiece, changes: list[str]) -> Workpiece:
         """Other content for one member; mostly everything that names it follows."""
+        if not work.segments:
+            return work
         at = self._random.randrange(len(work.segments))
         name, content = _member(work.segments[at])
         if not name:
