@@ -29,6 +29,8 @@ from airgap_shared.console.signing import (
     SignerOptions,
     SigningKeyOption,
 )
+from airgap_shared.console.splitting import SplitOption, parse_part_size
+from airgap_shared.console.splitting import split as split_command
 
 if TYPE_CHECKING:
     from airgap_bundler.gathering import Gathered
@@ -41,6 +43,8 @@ app = make_application(
 
 app.command("sign")(sign)
 app.command("export-sigstore")(export_sigstore)
+
+app.command("split")(split_command)
 
 SourcesArgument = Annotated[
     list[str] | None,
@@ -222,14 +226,7 @@ def create(
         ),
     ] = False,
     jobs: JobsOption = 4,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split",
-            metavar="SIZE",
-            help="Write parts of at most SIZE (4G, 650MB, 1GiB) for smaller disks or FAT32.",
-        ),
-    ] = None,
+    split: SplitOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Resolve all images, write nothing.")
     ] = False,
@@ -259,7 +256,7 @@ def create(
         release = flags.compose_release(name, (version, channel), sequence, created, valid_days)
         inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
         read = [*map(Path, sources or ()), *filter(None, inputs)]
-        part_size = flags.parse_part_size(split)
+        part_size = parse_part_size(split, "--split") if split else None
         flags.check_output(output, read, part_size is not None)
         refuse_lower_sequence(release, output, previous, allow_lower_sequence)
         wanted = flags.choose_platforms(platforms or [], machine.machine())

@@ -25,9 +25,6 @@ _LONGEST_LIFE = 3660
 _LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _EPOCH_LIMIT = int((_LAST_MOMENT - timedelta(days=_LONGEST_LIFE)).timestamp())
 _SEQUENCE_LIMIT = 2**63 - 1
-SPLIT = "--split"
-SMALLEST_PART = 1_000_000
-_SIZE = re.compile(r"([0-9]{1,15})(?:([KkMmGgTt])(iB|B)?)?")
 
 
 def compose_release(
@@ -85,27 +82,6 @@ def note_expiry(release: Release, now: datetime, progress: Progress) -> None:
             f"warning: made for {release.created:%Y-%m-%d}, the bundle expired on "
             f"{release.expires:%Y-%m-%d} and will not be imported; see --valid-days"
         )
-
-
-def parse_part_size(text: str | None) -> int | None:
-    """The size of a part in bytes: ``4G`` and ``4GB`` are 4,000,000,000, ``4GiB`` is 2^32.
-
-    Raises:
-        UsageError: no size, or one too small.
-
-    """
-    if text is None:
-        return None
-    found = _SIZE.fullmatch(text)
-    if found is None:
-        raise UsageError(
-            f"not a size: {text[:100]!r}", where=SPLIT, next_step="for example: --split 4G"
-        )
-    power = " KMGT".index((found[2] or " ").upper())
-    size = int(int(found[1]) * (1024 if found[3] == "iB" else 1000) ** power)
-    if size < SMALLEST_PART:
-        raise UsageError(f"a part has at least {SMALLEST_PART} bytes", where=SPLIT)
-    return size
 
 
 def check_output(output: Path, inputs: Sequence[Path], split: bool = False) -> None:

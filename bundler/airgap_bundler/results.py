@@ -101,6 +101,7 @@ def print_plan(pinned: tuple[PinnedImage, ...], form: Format) -> None:
 def print_created(created: CreatedBundle, form: Format) -> None:
     """Print what was bundled."""
     from airgap_shared.console.report import statement_document, statement_text
+    from airgap_shared.console.splitting import written
     from airgap_shared.console.text import byte_size
 
     print_result(
@@ -111,14 +112,7 @@ def print_created(created: CreatedBundle, form: Format) -> None:
             "keyId": created.key_id,
             **statement_document(created.statement),
         },
-        f"wrote {_written(created)} ({byte_size(created.size)}), signed by {created.key_id}\n\n"
-        + statement_text(created.statement),
+        f"wrote {written(created.files)} ({byte_size(created.size)}), "
+        f"signed by {created.key_id}\n\n" + statement_text(created.statement),
         form,
     )
-
-
-def _written(created: CreatedBundle) -> str:
-    *parts, last = created.files
-    if not parts:
-        return str(last)
-    return f"{len(parts)} parts, {parts[0]} to {parts[-1].name}, and their index {last.name}"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from airgap_shared.bundle.statement import Release, Statement
 from airgap_shared.errors import AirgapError, UsageError
-from airgap_shared.stores.medium import FileMedium
 from airgap_shared.stores.opening import read_statement
+from airgap_shared.stores.partfiles import open_bundle_file
 
 
 def refuse_lower_sequence(
@@ -38,7 +38,7 @@ def refuse_lower_sequence(
 
 
 def _read(bundle: Path) -> Statement:
-    with FileMedium(bundle) as medium:
+    with open_bundle_file(bundle) as medium:
         return read_statement(medium)
 
 

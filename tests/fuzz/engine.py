@@ -5,6 +5,7 @@ The only place that knows atheris, which exists for Linux and some versions of C
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,10 +21,16 @@ with atheris.instrument_imports(include=["airgap_shared", "airgap_importer"]):
     from fuzz.targets import load_target
 
     _TARGET = load_target(sys.argv[1])
+    _FOUND = Path(sys.argv[2])
 
 
 def _feed(data: bytes) -> None:
-    try_out(_TARGET, data)
+    try:
+        try_out(_TARGET, data)
+    except Exception:
+        # libFuzzer does so, too, but its own alarm sometimes ends the process before.
+        (_FOUND / hashlib.sha1(data).hexdigest()).write_bytes(data)  # noqa: S324
+        raise
 
 
 def _mutator(mutate: Mutate) -> Callable[[bytes, int, int], bytes]:
@@ -37,7 +44,7 @@ def _mutator(mutate: Mutate) -> Callable[[bytes, int, int], bytes]:
 
 
 if __name__ == "__main__":
-    arguments = [sys.argv[0], *sys.argv[2:]]
+    arguments = [sys.argv[0], *sys.argv[3:]]
     if _TARGET.mutate is None:
         atheris.Setup(arguments, _feed)
     else:

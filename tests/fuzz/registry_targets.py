@@ -150,7 +150,7 @@ def _feed_origins(data: bytes) -> None:
     assert origin is not None and origin.scheme == "https"
     assert parsed.auth is None and parsed.scheme == "https"
     assert _host_of(target) in (origin.host, f"[{origin.host}]")
-    assert (parsed.port or 443) == origin.port
+    assert (443 if parsed.port is None else parsed.port) == origin.port
     assert urlsplit(target).fragment == ""
     requests.Request("GET", target).prepare()
 

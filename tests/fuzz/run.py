@@ -57,6 +57,7 @@ class Run:
             artifacts = sorted((self.folder / "artifacts").iterdir())
             for artifact in artifacts:
                 self._judge(artifact)
+                artifact.unlink()
             if engine != 0 and not artifacts:
                 self.findings.append(f"the fuzzer ended with {engine}: {log[-2000:]}")
 
@@ -86,7 +87,7 @@ class Run:
         with (self.folder / "log").open("wb") as log:
             done = subprocess.run(
                 [
-                    *(sys.executable, _HERE / "engine.py", self.name),
+                    *(sys.executable, _HERE / "engine.py", self.name, self.folder / "artifacts"),
                     *(
                         f"-max_total_time={seconds}",
                         f"-max_len={self.longest}",
@@ -113,7 +114,6 @@ class Run:
             self._keep(artifact, "slow", f"{slowest} s")
         elif isinstance(peak, int) and peak > MEMORY:
             self._keep(artifact, "large", f"{peak} bytes")
-        artifact.unlink()
 
     def _keep(self, path: Path, kind: str, text: str = "") -> None:
         data = path.read_bytes()

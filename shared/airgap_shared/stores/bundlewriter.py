@@ -108,6 +108,23 @@ class PartialBundle:
         finally:
             progress.end()
 
+    def copy(self, source: FileMedium, progress: Progress) -> None:
+        """Write a bundle that is finished; a copy that stops is not gone on with, but removed."""
+        progress.begin("copy", source.size, "bytes")
+        try:
+            with output_faults(self.path):
+                self._make_room(source.size)
+                self._file.truncate(0)
+                with self._file.appender(_STREAM_PIECE) as file:
+                    for chunk in counted(source.raw_chunks(), progress):
+                        file.write(chunk)
+                self._file.sync()
+        except BaseException:
+            self._files.discard()
+            raise
+        finally:
+            progress.end()
+
     def medium(self) -> FileMedium:
         """What is there now, for reading: the files held open, whatever has their names."""
         return FileMedium(self.path, self._file.joined())
@@ -128,15 +145,14 @@ class PartialBundle:
 
     def _prepare(self, head: bytes, segments: list[StoredSegment]) -> None:
         end = segments[-1].end if segments else len(head)
-        self._check_room(end)
-        self._files.remove_others()
+        self._make_room(end)
         if self._file.read_at(0, len(head)) != head:
             self._began = True
             self._file.truncate(0)
         self._file.truncate(end)
         self._file.write_at(0, [head])
 
-    def _check_room(self, end: int) -> None:
+    def _make_room(self, end: int) -> None:
         room = os.fstatvfs(self._lock.descriptor)
         present = sum(path.stat().st_blocks * 512 for path in partial_files(self.output))
         free = room.f_bavail * room.f_frsize + present
@@ -146,6 +162,7 @@ class PartialBundle:
                 where=str(self.output.parent),
                 next_step="choose another --output, or make room",
             )
+        self._files.remove_others()
 
     def _write_stored(
         self,

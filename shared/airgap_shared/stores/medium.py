@@ -177,6 +177,26 @@ class FileMedium:
         """Up to ``size`` bytes of the file; fewer only at its end."""
         return self._file.read_at(offset, size)
 
+    @property
+    def size(self) -> int:
+        """The size of the bundle in bytes."""
+        return self._size
+
+    def raw_chunks(self) -> Iterator[bytes]:
+        """The bytes of the bundle as they are, not verified.
+
+        Raises:
+            BundleTruncated: a file has become shorter.
+
+        """
+        source = _Extract(self, _Extent(0, self._size))
+        for offset in range(0, self._size, _READ_SIZE):
+            wanted = min(_READ_SIZE, self._size - offset)
+            chunk = source.read(wanted)
+            if len(chunk) < wanted:
+                raise BundleTruncated("the file changed while it was read", where=self.name)
+            yield chunk
+
     @contextmanager
     def _blaming(self, extent: _Extent) -> Iterator[None]:
         """Name the parts of a split bundle in which something is damaged."""
