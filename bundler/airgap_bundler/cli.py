@@ -19,6 +19,7 @@ from airgap_shared.console.application import (
     KeyFileOption,
     TokenHostsOption,
     make_application,
+    run_application,
 )
 from airgap_shared.console.inspection import FormatOption, JobsOption
 from airgap_shared.console.outcome import Format, command, print_result
@@ -290,7 +291,7 @@ def create(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_application(app)
 
 
 def _gather(

@@ -70,6 +70,7 @@ class Prepared:
     relocation: Relocation
     overlay: Overlay
     plan: PushPlan
+    place: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ class Application:
             push = Push(self.bundle, prepared.plan, self.registry, self.jobs)
             push.check_permission()
             app = self.bundle.statement.release.app
-            with open_overlay_directory(self.output, app) as directory, self.memory.writing():
+            opened = open_overlay_directory(self.output, app, prepared.place)
+            with opened as directory, self.memory.writing():
                 story.changed = _UNSEEN
                 push.send(self.progress)
                 if choices.read_back:
@@ -136,7 +138,7 @@ class Application:
 
     def _prepare(self, choices: Choices) -> Prepared:
         """Everything that can fail before anything is changed."""
-        check_overlay_directory(self.output, self.bundle.statement.release.app)
+        place = check_overlay_directory(self.output, self.bundle.statement.release.app)
         relocation = self._relocate()
         overlay = self._compose(relocation)
         check_overlay(overlay, self.bundle.files, choices.downstream)
@@ -144,15 +146,19 @@ class Application:
         self.memory.ask_registry(self.registry)
         check_blobs = choices.check_blobs or choices.read_back
         planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs, check_blobs)
-        return Prepared(relocation, overlay, planner.plan(choices.move_tags))
+        return Prepared(relocation, overlay, planner.plan(choices.move_tags), place)
 
     def _prove(
         self, directory: OverlayDirectory, prepared: Prepared, push: Push, renderer: Renderer
     ) -> Proof:
-        """Write the new tree aside, render it, and search what comes out."""
+        """Write the new tree aside, render it, and search what comes out.
+
+        What is rendered is found by its path, so that has to lead to what was written.
+        """
         staged = directory.stage(prepared.overlay, self.bundle.files)
         promised = replace(promised_by(prepared.relocation), digests=self._present(push))
         rendering = self._render(renderer, staged)
+        directory.check_place()
         return prove(prepared.overlay, rendering, promised, self._find())
 
     def _applied(self, prepared: Prepared, push: Push, proof: Proof) -> Applied:

@@ -30,6 +30,7 @@ from airgap_shared.console.application import (
     TokenHostsOption,
     UploadHostsOption,
     make_application,
+    run_application,
 )
 from airgap_shared.console.inspection import (
     BundleArgument,
@@ -266,7 +267,7 @@ def logout(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_application(app)
 
 
 def _note(text: str) -> None:

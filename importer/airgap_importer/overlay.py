@@ -47,6 +47,7 @@ from airgap_shared.bundle.names import is_safe_component, is_safe_path
 from airgap_shared.errors import (
     DiskFull,
     Locked,
+    OverlayNotOurs,
     OverlayNotWritable,
     OverlayRefused,
     UsageError,
@@ -72,8 +73,10 @@ class StagedOverlay:
     midstream: Path
 
 
-def check_overlay_directory(path: Path, app: str) -> None:
+def check_overlay_directory(path: Path, app: str) -> Path:
     """See, without changing anything, whether ``path`` is ours or free to be taken.
+
+    Gives the place that it is, past all symbolic links: what is written later goes there.
 
     Raises:
         OverlayNotOurs: it holds something else, another application, or a link in the wrong place.
@@ -82,12 +85,14 @@ def check_overlay_directory(path: Path, app: str) -> None:
     """
     _check_writable(path)
     with _told(path), ExitStack() as stack:
+        place = _real(path)
         try:
-            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return
+            return place
         stack.callback(os.close, folder)
         check_ownership(folder, path, app)
+    return place
 
 
 def _check_writable(path: Path) -> None:
@@ -121,10 +126,13 @@ def check_overlay(overlay: Overlay, upstream: Iterable[ManifestFile], downstream
 
 
 @contextmanager
-def open_overlay_directory(path: Path, app: str) -> Iterator[OverlayDirectory]:
+def open_overlay_directory(
+    path: Path, app: str, place: Path | None = None
+) -> Iterator[OverlayDirectory]:
     """Take an overlay directory for the application ``app``; make it if need be.
 
-    What a killed run left is removed. Nobody else can open the directory meanwhile.
+    What a killed run left is removed. Nobody else can open the directory meanwhile. ``place`` is
+    what :func:`check_overlay_directory` gave; a path that leads elsewhere by now is not followed.
 
     Raises:
         OverlayNotOurs: it holds something else, another application, or a link in the wrong place.
@@ -134,9 +142,13 @@ def open_overlay_directory(path: Path, app: str) -> Iterator[OverlayDirectory]:
     """
     with ExitStack() as stack:
         with _told(path):
-            make_directories(path)
-            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            place = place or _real(path)
+            if _real(place) != place:
+                raise _replaced(path)
+            make_directories(place)
+            folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, folder)
+            _check_same(folder, place, path)
             check_ownership(folder, path, app)
             state = _state_of(folder)
             stack.callback(os.close, state)
@@ -146,16 +158,17 @@ def open_overlay_directory(path: Path, app: str) -> Iterator[OverlayDirectory]:
             if kind_of(state, MARKER) == "absent":
                 replace_file(state, MARKER, marker_of(app))
                 sync(folder)
-        yield OverlayDirectory(path, folder, state, _STAGED[bridged == _STAGED[0]])
+        staged = _STAGED[bridged == _STAGED[0]]
+        yield OverlayDirectory(path, place, (folder, state), staged)
 
 
 class OverlayDirectory:
     """An overlay directory that is ours; made by :func:`open_overlay_directory`."""
 
-    def __init__(self, path: Path, folder: int, state: int, staged: str = _STAGED[0]) -> None:
+    def __init__(self, path: Path, place: Path, opened: tuple[int, int], staged: str) -> None:
         self.path = path
-        self._folder = folder
-        self._state = state
+        self._place = place
+        self._folder, self._state = opened
         self._staged = staged
 
     def stage(self, overlay: Overlay, upstream: Iterable[ManifestFile]) -> StagedOverlay:
@@ -175,7 +188,16 @@ class OverlayDirectory:
             remove(self._state, self._staged)
             write_tree(self._state, self._staged, tree)
             sync(self._state)
-        return StagedOverlay(self.path / midstream)
+        return StagedOverlay(self._place / midstream)
+
+    def check_place(self) -> None:
+        """See whether the path still leads to the directory that was opened.
+
+        Raises:
+            OverlayNotOurs: something else was put there meanwhile.
+
+        """
+        _check_same(self._folder, self._place, self.path)
 
     def switch(self, downstream: str = DEFAULT_DOWNSTREAM) -> None:
         """Put the staged tree in place; all of it or, when that fails, nothing.
@@ -188,6 +210,7 @@ class OverlayDirectory:
             OverlayNotWritable, DiskFull: something could not be moved; the old state is back.
 
         """
+        self.check_place()
         with _told(self.path), self.planned_switch() as swaps:
             carry_out(swaps)
         with _told(self.path, changed="everything was imported and the overlay was replaced"):
@@ -240,6 +263,25 @@ class OverlayDirectory:
             staged = opened(stack, self._state, self._staged)
             write_tree(staged, "downstream", {FILE_NAME: downstream_text()})
             Swap(staged, "downstream", downstreams, name).apply()
+
+
+def _check_same(folder: int, place: Path, path: Path) -> None:
+    """Raise OverlayNotOurs where an open directory is not, or no more, what stands in its place."""
+    try:
+        same = os.path.samestat(place.stat(), os.fstat(folder)) and _real(place) == place
+    except OSError:
+        same = False
+    if not same:
+        raise _replaced(path)
+
+
+def _real(path: Path) -> Path:
+    """The path without symbolic links; of a loop of links, the loop, which cannot be opened."""
+    return Path(os.path.realpath(path))
+
+
+def _replaced(path: Path) -> OverlayNotOurs:
+    return not_ours("was replaced by something else while apply was at work", path)
 
 
 def _state_of(folder: int) -> int:

@@ -184,7 +184,11 @@ class Push:
             holder = repository
 
     def _mounted(self, repository: str, blob: Descriptor, holder: str) -> bool:
-        if not self._target.mount_blob(repository, blob.digest, holder):
+        try:
+            if not self._target.mount_blob(repository, blob.digest, holder):
+                return False
+        except RegistryUnavailable:
+            # Sending it may work where the registry stumbles over its own copy.
             return False
         self._tally.mounted.append(repository)
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from airgap_importer.lookups import LenientLookup
 from airgap_importer.releasetags import DueTag, ReleaseTags
 from airgap_importer.relocation import RelocatedImage, Relocation
 from airgap_shared.bundle.graph import ImageGraph, unique_blobs
@@ -17,7 +18,7 @@ from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.manifest import Index, Manifest
 from airgap_shared.stores.concurrency import for_each
-from airgap_shared.stores.ports import ImageTarget
+from airgap_shared.stores.ports import ImageLookup, ImageTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class PushPlanner:
         self._graph = graph
         self._relocation = relocation
         self._target = target
+        self._lookup = LenientLookup(target)
         self._jobs = jobs
         self._check_blobs = check_blobs
 
@@ -104,7 +106,7 @@ class PushPlanner:
 
         """
         release = ReleaseTags(self._tagged(), move_tags)
-        due = release.due(self._target, self._jobs)
+        due = release.due(self._lookup, self._jobs)
         roots = self._roots().items()
         repositories = tuple(
             for_each(roots, lambda item, _: self._plan_repository(*item), self._jobs)
@@ -132,15 +134,15 @@ class PushPlanner:
         present: list[Manifest | Index] = []
         missing: list[Manifest | Index] = []
         for manifest in manifests.values():
-            held = is_present(self._target, repository, manifest) and (
+            held = is_present(self._lookup, repository, manifest) and (
                 not self._check_blobs or self._has_blobs(repository, manifest)
             )
             (present if held else missing).append(manifest)
-        unkept = [one for one in present if not is_kept(self._target, repository, one)]
+        unkept = [one for one in present if not is_kept(self._lookup, repository, one)]
         return RepositoryPlan(repository, tuple(present), tuple(missing), tuple(unkept))
 
     def _has_blobs(self, repository: str, manifest: Manifest | Index) -> bool:
-        return all(is_held(self._target, repository, blob) for blob in manifest.blobs)
+        return all(is_held(self._lookup, repository, blob) for blob in manifest.blobs)
 
     def _plan_blobs(self, repositories: Sequence[RepositoryPlan]) -> tuple[BlobPlan, ...]:
         wanted = [
@@ -148,7 +150,7 @@ class PushPlanner:
             for repository in repositories
             for blob in unique_blobs(repository.missing)
         ]
-        held = for_each(wanted, lambda item, _: is_held(self._target, *item), self._jobs)
+        held = for_each(wanted, lambda item, _: is_held(self._lookup, *item), self._jobs)
         holders = {
             blob.digest: repository.repository
             for repository in repositories
@@ -168,7 +170,7 @@ class PushPlanner:
         )
 
 
-def is_present(target: ImageTarget, repository: str, manifest: Manifest | Index) -> bool:
+def is_present(target: ImageLookup, repository: str, manifest: Manifest | Index) -> bool:
     """Whether the registry returns exactly these bytes.
 
     Raises:
@@ -194,13 +196,13 @@ def keep_tag(digest: Digest) -> str:
     return f"airgap-{digest.hex[:120]}"
 
 
-def is_kept(target: ImageTarget, repository: str, manifest: Manifest | Index) -> bool:
+def is_kept(target: ImageLookup, repository: str, manifest: Manifest | Index) -> bool:
     """Whether the keep-tag of a manifest names it."""
     found = target.head_manifest(repository, keep_tag(manifest.digest))
     return found is not None and found.digest == manifest.digest
 
 
-def is_held(target: ImageTarget, repository: str, blob: Descriptor) -> bool:
+def is_held(target: ImageLookup, repository: str, blob: Descriptor) -> bool:
     """Whether the registry has a blob of this size.
 
     Raises:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from airgap_importer.lookups import LenientLookup
 from airgap_importer.relocation import RelocatedImage
 from airgap_shared.errors import AirgapError, RegistryIntegrity, TagConflict
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.manifest import Index, Manifest
 from airgap_shared.stores.concurrency import for_each
-from airgap_shared.stores.ports import ImageTarget
+from airgap_shared.stores.ports import ImageLookup, ImageTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class ReleaseTags:
     images: tuple[RelocatedImage, ...]
     move: bool
 
-    def due(self, target: ImageTarget, jobs: int) -> tuple[DueTag, ...]:
+    def due(self, registry: ImageLookup, jobs: int) -> tuple[DueTag, ...]:
         """The tags that do not name their image yet; those that do are never written again.
 
         Raises:
@@ -45,7 +46,7 @@ class ReleaseTags:
         """
         found = for_each(
             self.images,
-            lambda image, _: target.head_manifest(image.repository, image.tag or ""),
+            lambda image, _: registry.head_manifest(image.repository, image.tag or ""),
             jobs,
         )
         due = tuple(
@@ -90,7 +91,7 @@ class TagSetter:
 
         """
         try:
-            due = tags.due(self.target, self.jobs)
+            due = tags.due(LenientLookup(self.target), self.jobs)
         except TagConflict as conflict:
             conflict.explain(changed="the images are in the registry; no tag was set")
             raise

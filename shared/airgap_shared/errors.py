@@ -359,7 +359,9 @@ class RegistryError(AirgapError):
 
 
 class RegistryUnavailable(RegistryError):
-    """No usable answer within the retry budget."""
+    """No usable answer within the retry budget; ``status`` is that of the last, if any came."""
+
+    status: int = 0
 
 
 class RegistryTimeout(RegistryError):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from airgap_shared.stores import settings
+from airgap_shared.stores.settings import ClientSettings, Patience, Timing
 from support.docker_registry import DockerRegistry
 from support.fault_proxy import FaultProxy, MakeProxy
+from support.gate import BUNDLE, Gate, good_bundle
 from support.hostile import Key
 from support.journey import Journey, write_key_pair
 from support.vendor import Vendor
@@ -63,3 +68,60 @@ def vendor(
 def journey(tmp_path: Path, source_registry: DockerRegistry, registry: DockerRegistry) -> Journey:
     """From ``source_registry`` to ``registry``, both open to anybody."""
     return Journey.begin(tmp_path / "work", source_registry.host, registry.host)
+
+
+@pytest.fixture(scope="session")
+def bundle(key: Key) -> bytes:
+    """A good bundle."""
+    return good_bundle(key)
+
+
+@pytest.fixture
+def gate(
+    tmp_path: Path,
+    registry: DockerRegistry,
+    make_proxy: MakeProxy,
+    bundle: bytes,
+    key: Key,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Gate:
+    """Somebody with the good bundle, an empty registry, and no credentials anywhere."""
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    (folder / BUNDLE).write_bytes(bundle)
+    (folder / "vendor.pub").write_bytes(key.public_pem)
+    monkeypatch.setenv("HOME", str(folder))
+    for name in ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    return Gate(folder, registry, make_proxy(registry.host))
+
+
+@dataclass(frozen=True, slots=True)
+class Haste:
+    """Has the commands of this process wait for nothing, and knows how long they would have.
+
+    ``limit`` sets the timeouts for connecting, for an answer, and for a mebibyte of it.
+    """
+
+    pauses: list[float]
+    limit: Callable[[float], None]
+
+
+@pytest.fixture
+def haste(monkeypatch: pytest.MonkeyPatch) -> Haste:
+    """Real settings of a client with other values: no pauses, and timeouts that a test sets."""
+    pauses: list[float] = []
+    patience = Patience(timing=Timing(sleep=pauses.append))
+
+    def limit(seconds: float) -> None:
+        changed = functools.partial(
+            ClientSettings,
+            patience=patience,
+            connect_timeout=min(seconds, 10.0),
+            read_timeout=seconds,
+            chunk_timeout=seconds,
+        )
+        monkeypatch.setattr(settings, "ClientSettings", changed)
+
+    limit(60.0)
+    return Haste(pauses, limit)

@@ -158,6 +158,16 @@ class DockerRegistry:
         self.stop()
         self.start()
 
+    def wipe(self) -> None:
+        """Lose everything that is stored, as after a change of disks, and start again."""
+        self.stop()
+        for path in sorted(self.storage.root.rglob("*"), reverse=True):
+            if path.is_dir():
+                path.rmdir()
+            else:
+                path.unlink()
+        self.start()
+
     def _launch(self, program: Path) -> None:
         configuration = self._folder / "config.yml"
         # JSON is YAML.

@@ -14,8 +14,10 @@ from support.faults import (
     Action,
     Answer,
     Delay,
+    Drip,
     DropAfterCommit,
     FlipByte,
+    FlipSent,
     Hang,
     Meanwhile,
     ResetRequest,
@@ -205,6 +207,9 @@ class _Handler(LoopbackHandler):
             case Meanwhile(happens):
                 happens()
                 self._forward(None, body)
+            case Drip(head, seconds):
+                _drain(body)
+                self._drip(head, seconds)
             case Delay(seconds):
                 self.server.stopping.wait(seconds)
                 self._forward(None, body)
@@ -216,11 +221,20 @@ class _Handler(LoopbackHandler):
         self.connection.recv(1)
         raise _Break
 
+    def _drip(self, head: bytes, seconds: float) -> None:
+        """Go on until the client closes."""
+        self._record()
+        self.wfile.write(head)
+        while not self.server.stopping.wait(seconds):
+            self.wfile.write(b"x")
+        raise _Break
+
     def _forward(self, action: Action | None, body: _Body) -> None:
         upstream = http.client.HTTPConnection(self.server.upstream, timeout=600)
         try:
             limit = action.after_bytes if isinstance(action, ResetRequest) else None
-            self._send(upstream, body, limit)
+            flip = action.offset if isinstance(action, FlipSent) else None
+            self._send(upstream, body, limit, flip)
             if isinstance(action, ResetRequest):
                 raise _Break
             with upstream.getresponse() as answer:
@@ -231,7 +245,13 @@ class _Handler(LoopbackHandler):
         finally:
             upstream.close()
 
-    def _send(self, upstream: http.client.HTTPConnection, body: _Body, limit: int | None) -> None:
+    def _send(
+        self,
+        upstream: http.client.HTTPConnection,
+        body: _Body,
+        limit: int | None,
+        flip: int | None,
+    ) -> None:
         upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         upstream.putheader("Host", self.server.upstream)
         for name, value in self.headers.items():
@@ -240,7 +260,8 @@ class _Handler(LoopbackHandler):
         if body.chunked:
             upstream.putheader("Transfer-Encoding", "chunked")
         upstream.endheaders()
-        for piece in body.pieces(limit):
+        for passed in body.pieces(limit):
+            piece = _flipped(passed, body.length - len(passed), flip)
             upstream.send(b"%x\r\n%b\r\n" % (len(piece), piece) if body.chunked else piece)
         if body.chunked and limit is None:
             upstream.send(b"0\r\n\r\n")
@@ -319,14 +340,14 @@ def _answer_pieces(answer: http.client.HTTPResponse, action: Action | None) -> I
         piece = answer.read(_CHUNK if limit is None else min(_CHUNK, limit - position))
         if not piece:
             return
-        yield _flipped(piece, position, action)
+        flip = action.offset if isinstance(action, FlipByte) else None
+        yield _flipped(piece, position, flip)
         position += len(piece)
 
 
-def _flipped(piece: bytes, position: int, action: Action | None) -> bytes:
-    if not isinstance(action, FlipByte):
-        return piece
-    at = action.offset - position
+def _flipped(piece: bytes, position: int, offset: int | None) -> bytes:
+    """A piece that begins at ``position``, with the byte at ``offset`` changed if that is in it."""
+    at = -1 if offset is None else offset - position
     if not 0 <= at < len(piece):
         return piece
     return piece[:at] + bytes([piece[at] ^ 1]) + piece[at + 1 :]

@@ -74,6 +74,21 @@ class Meanwhile:
     happens: Callable[[], object]
 
 
+@dataclass(frozen=True, slots=True)
+class FlipSent:
+    """Change one byte of the request's body on its way."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """Answer with ``head`` at once, and with one more byte now and then for as long as it takes."""
+
+    head: bytes
+    seconds: float = 0.02
+
+
 Action = (
     Answer
     | Delay
@@ -84,6 +99,8 @@ Action = (
     | DropAfterCommit
     | Rewrite
     | FlipByte
+    | FlipSent
+    | Drip
 )
 
 

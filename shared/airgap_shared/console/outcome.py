@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from airgap_shared.console.signals import Terminated, raised_signals
+from airgap_shared.console.streams import open_standard_streams, silence
 from airgap_shared.console.text import printable
 from airgap_shared.errors import AirgapError, InternalError, Interrupted, OutputNotWritable
 from airgap_shared.stores.redaction import hide
@@ -36,9 +37,9 @@ def print_result(document: Mapping[str, object], text: str, form: Format) -> Non
         _write(sys.stdout, body if form is Format.JSON else printable(text))
     except BrokenPipeError:
         # Nobody reads any more; what was done is done, and that is no failure.
-        _silence(sys.stdout)
+        silence(sys.stdout)
     except OSError as problem:
-        _silence(sys.stdout)
+        silence(sys.stdout)
         raise OutputNotWritable(
             f"the result could not be printed: {problem.strerror}",
             changed="everything that was asked for was done",
@@ -52,6 +53,7 @@ def command(form: Format = Format.TEXT) -> Iterator[None]:
     No traceback reaches the user unless AIRGAP_DEBUG is set.
     """
     _leave_no_core()
+    open_standard_streams()
     with raised_signals():
         try:
             yield
@@ -91,12 +93,14 @@ def to_document(problem: AirgapError, code: int) -> dict[str, object]:
 
 
 def _fail(problem: AirgapError, code: int, form: Format) -> None:
-    if os.environ.get("AIRGAP_DEBUG"):
-        # What libraries put into their exceptions may hold addresses with signatures in them.
-        _write(sys.stderr, printable(hide(traceback.format_exc())))
-    # Where nobody can be told any more, the code still tells.
-    with suppress(OSError):
+    try:
+        if os.environ.get("AIRGAP_DEBUG"):
+            # What libraries put into their exceptions may hold addresses with signatures in them.
+            _write(sys.stderr, printable(hide(traceback.format_exc())))
         _write(sys.stderr, describe(problem))
+    except OSError:
+        # Where nobody can be told any more, the code still tells.
+        silence(sys.stderr)
     if form is Format.JSON:
         with suppress(AirgapError):
             print_result({"error": to_document(problem, code)}, "", form)
@@ -107,12 +111,6 @@ def _write(stream: TextIO, text: str) -> None:
     """A line that every terminal and file can take, whatever its encoding."""
     encoding = stream.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
-
-
-def _silence(stream: TextIO) -> None:
-    """Let what is still buffered, and what may come, go nowhere."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _interrupted(stop: BaseException) -> AirgapError:

@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 #: So long the last steps of a command may take after a signal, in seconds.
 PATIENCE = 5.0
@@ -14,7 +13,10 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived."""
+    """SIGINT, SIGTERM or SIGHUP arrived.
+
+    No KeyboardInterrupt for Ctrl-C: the option parser takes that for an end of its own kind.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -34,7 +36,7 @@ class _Reception:
             self.held = number
             signal.setitimer(signal.ITIMER_REAL, PATIENCE)
             return
-        _raise(number)
+        raise Terminated(number)
 
     def give_up(self, _number: int, _frame: FrameType | None) -> None:
         """Raise for what was held back: finishing takes too long."""
@@ -44,7 +46,7 @@ class _Reception:
         """Raise for what was held back, if anything was."""
         held, self.held = self.held, None
         if held is not None:
-            _raise(held)
+            raise Terminated(held)
 
 
 _RECEPTION = _Reception()
@@ -52,7 +54,7 @@ _RECEPTION = _Reception()
 
 @contextmanager
 def raised_signals() -> Iterator[None]:
-    """Have SIGINT raise KeyboardInterrupt, SIGTERM and SIGHUP :class:`Terminated`.
+    """Have SIGINT, SIGTERM and SIGHUP raise :class:`Terminated`.
 
     What the process was told to ignore (nohup) stays ignored.
     """
@@ -83,9 +85,3 @@ def finished_first() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         _RECEPTION.release()
-
-
-def _raise(number: int) -> NoReturn:
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    raise Terminated(number)

@@ -69,7 +69,7 @@ class Conversation:
         for _ in range(_MAX_SENDS):
             grant = self._authorization.grant(request.access)
             answer = self._send(request, grant.header)
-            if answer.status != 401:
+            if answer.status != 401 or 401 in request.accepted:
                 return answer
             answer.close()
             self._authorization.refused(request, grant, answer, renewed)

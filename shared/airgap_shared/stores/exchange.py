@@ -68,7 +68,8 @@ class Body:
 class Request:
     """One request; ``where`` names host and repository for messages.
 
-    ``accepted`` are the statuses that its sender understands; all others become errors.
+    ``accepted`` are the statuses that its sender understands; all others become errors. With 401
+    among them no other authorization is tried.
     """
 
     method: str

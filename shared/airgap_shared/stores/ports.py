@@ -39,11 +39,8 @@ class ImageSource(Protocol):
         """The content of a blob from ``offset`` on; the digest is the caller's to check."""
 
 
-class ImageTarget(Protocol):
-    """One registry to write to; every method may be called from several threads."""
-
-    def ping(self) -> None:
-        """Prove that the registry answers and takes the credentials."""
+class ImageLookup(Protocol):
+    """What one registry has; every method may be called from several threads."""
 
     def head_manifest(self, repository: str, reference: str) -> Descriptor | None:
         """What a tag or digest names; None when there is none."""
@@ -53,6 +50,13 @@ class ImageTarget(Protocol):
 
     def blob_size(self, repository: str, digest: Digest) -> int | None:
         """The size of a blob; None when there is none."""
+
+
+class ImageTarget(ImageLookup, Protocol):
+    """One registry to write to; every method may be called from several threads."""
+
+    def ping(self) -> None:
+        """Prove that the registry answers and takes the credentials."""
 
     def fetch_blob(self, repository: str, digest: Digest, size: int) -> Iterator[bytes]:
         """The content of a blob, its last chunk withheld until size and digest are proven."""

@@ -7,6 +7,7 @@ are registries that use a status in a way of their own.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from airgap_shared.errors import (
@@ -27,6 +28,8 @@ ERROR_LIMIT = 64 * 1024
 _AGAIN = frozenset({408, 500, 502, 503, 504})
 _LOST_UPLOAD = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
 _DAMAGED = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
+#: docker-registry gives the number of ENOSPC as its storage driver had it.
+_NO_SPACE = re.compile(r'"Err": 28\b|no space left', re.IGNORECASE)
 #: Some refusals look like passing faults; after this many they are believed.
 _FEW = 3
 _FEWER = 2
@@ -77,16 +80,21 @@ def judge(request: Request, answer: Answer, redactor: Redactor, now: float) -> E
         advice = "run it again later, or log in: registries allow more to those they know"
         return Transient(RateLimited(said, where=request.where, next_step=advice), wait)
     if answer.status in _AGAIN:
-        return _passing(request, said, complaint, wait)
+        return _passing(request, answer.status, said, complaint, wait)
     if request.writes:
         return _judge_write(request, answer.status, said, complaint)
     return _final(request, answer.status, said, complaint)
 
 
-def _passing(request: Request, said: str, complaint: Complaint, wait: float | None) -> Transient:
+def _passing(
+    request: Request, status: int, said: str, complaint: Complaint, wait: float | None
+) -> Transient:
     """A 5xx; some registries answer it to content that they will never take."""
     if not any(code.startswith(("MANIFEST_", "BLOB_")) for code in complaint.codes):
-        return Transient(RegistryUnavailable(said, where=request.where), wait)
+        advice = _WRITE_ADVICE[507] if _NO_SPACE.search(complaint.summary) else ""
+        unavailable = RegistryUnavailable(said, where=request.where, next_step=advice)
+        unavailable.status = status
+        return Transient(unavailable, wait)
     error = RegistryRejected(
         said,
         where=request.where,
