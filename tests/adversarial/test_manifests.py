@@ -462,7 +462,7 @@ spec:
         vendor.write(self.text)
         listing = ("airgap-bundle", "discover", "app", "--format", "json")
         document = json.loads(succeeded(run_here(vendor.folder, *listing)).out)
-        undecided = {one["text"] for one in document["undecided"]}
+        undecided = {one["reference"] for one in document["undecided"]}
         assert set(self.found) <= {one["reference"] for one in document["images"]}
         assert {"quay.io/acme/backup:$(tag)", "${PROXY}"} <= undecided
 

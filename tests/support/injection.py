@@ -56,7 +56,7 @@ def trace(
     """Run a command under strace, which records ``calls`` and makes the ``injections``.
 
     An injection is what ``strace -e inject=`` takes (strace(1)): ``fsync:error=EIO:when=2``. With
-    a ``path`` only calls on that file count.
+    a ``path``, only calls on the file that the command is given, or has opened, by this name count.
     """
     program = shutil.which("strace")
     if program is None:

@@ -14,6 +14,7 @@ from support.faults import (
     DropAfterCommit,
     FlipByte,
     Hang,
+    Meanwhile,
     ResetRequest,
     ResetResponse,
     Rewrite,
@@ -158,6 +159,17 @@ def test_leaving_ends_waiting_clients(registry: DockerRegistry, make_proxy: Make
     proxy.__exit__(None, None, None)
     assert ended.wait(10)
     waiting.join()
+
+
+def test_something_happens_before_a_request_is_passed_on(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    proxy = make_proxy(registry.host)
+    seen: list[int] = []
+    proxy.add(Rule(Meanwhile(lambda: seen.append(len(proxy.requests()))), "GET", "/v2/"))
+    assert _get(proxy.host, "/v2/")[0] == 200
+    assert _get(proxy.host, "/v2/")[0] == 200
+    assert seen == [1]
 
 
 def test_requests_on_one_connection(registry: DockerRegistry, make_proxy: MakeProxy) -> None:
