@@ -222,6 +222,8 @@ class _Handler(LoopbackHandler):
             limit = action.after_bytes if isinstance(action, ResetRequest) else None
             self._send(upstream, body, limit)
             if isinstance(action, ResetRequest):
+                if action.happens is not None:
+                    action.happens()
                 raise _Break
             with upstream.getresponse() as answer:
                 if isinstance(action, DropAfterCommit):

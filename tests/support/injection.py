@@ -14,16 +14,20 @@ import pytest
 from support.commands import PATIENCE, Finished, Shell
 from support.tally import TALLY
 
-_CALL = re.compile(r"^(?:\[pid +\d+\] |\d+ +)?(?P<name>\w+)\((?P<rest>.*)$")
+_CALL = re.compile(r"^(?P<thread>\[pid +\d+\] |\d+ +)?(?P<name>\w+)\((?P<rest>.*)$")
 _KILLED = {-9, 137}
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """How a traced command ended, and its system calls in order: name and the rest of the line."""
+    """How a traced command ended, and its system calls in order: name and the rest of the line.
+
+    ``main`` are those of its main thread: strace counts for an injection thread by thread.
+    """
 
     done: Finished
     calls: Sequence[tuple[str, str]]
+    main: Sequence[tuple[str, str]] = ()
 
     @property
     def killed(self) -> bool:
@@ -37,11 +41,12 @@ def trace(
     calls: str,
     *injections: str,
     path: Path | None = None,
+    named: bool = False,
 ) -> Traced:
     """Run a command under strace, which records ``calls`` and makes the ``injections``.
 
     An injection is what ``strace -e inject=`` takes (strace(1)): ``fsync:error=EIO:when=2``. With
-    a ``path`` only calls on that file count.
+    a ``path`` only calls on that file count. ``named`` has file descriptors told with their path.
     """
     program = shutil.which("strace")
     if program is None:
@@ -52,6 +57,7 @@ def trace(
             *(program, "-f", "-qq", "-o", str(log), "-e", f"trace={calls}", "-e", "signal=none"),
             *(part for one in injections for part in ("-e", f"inject={one}")),
             *(("-P", str(path)) if path else ()),
+            *(("-y", "-s", "200") if named else ()),
             *shell.command_line(*command),
         ],
         cwd=shell.folder,
@@ -65,7 +71,12 @@ def trace(
     recorded = log.read_text(errors="replace").splitlines()
     log.unlink()
     found = [match for line in recorded if (match := _CALL.match(line))]
-    traced = Traced(finished, [(match["name"], match["rest"]) for match in found])
+    first = found[0]["thread"] if found else ""
+    traced = Traced(
+        finished,
+        [(match["name"], match["rest"]) for match in found],
+        [(match["name"], match["rest"]) for match in found if match["thread"] == first],
+    )
     if not traced.killed:
         TALLY.end(finished.code, finished.out, finished.err)
     return traced
