@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -49,6 +49,7 @@ _NOTHING_CHANGED = "nothing was changed"
 _UNSEEN = "content pushed so far stays in the registry, unseen: no tag and no overlay was changed"
 _TAGGING = "the images are in the registry and their tags may be set; the overlay was not changed"
 _IMPORTED = "everything was imported and the overlay was replaced; only records are missing"
+_DONE = "everything was imported, the overlay was replaced, and all is recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +130,14 @@ class Application:
                     self.memory.confirm()
                     story.changed = _TAGGING
                     push.set_tags()
-                    self.memory.reached("tagged")
+                    # Too late to stop because of a note.
+                    with suppress(AirgapError):
+                        self.memory.reached("tagged")
                     directory.switch(choices.downstream)
                     story.changed = _IMPORTED
                     applied = self._applied(prepared, push, proof)
                     self._record(directory, applied)
+                    story.changed = _DONE
         return applied
 
     def _prepare(self, choices: Choices) -> Prepared:

@@ -246,6 +246,8 @@ class _Handler(LoopbackHandler):
             flip = action.offset if isinstance(action, FlipSent) else None
             self._send(upstream, body, limit, flip)
             if isinstance(action, ResetRequest):
+                if action.happens is not None:
+                    action.happens()
                 raise _Break
             with upstream.getresponse() as answer:
                 if isinstance(action, DropAfterCommit):

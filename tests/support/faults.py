@@ -30,9 +30,13 @@ class Hang:
 
 @dataclass(frozen=True, slots=True)
 class ResetRequest:
-    """Break the connection once this much of the request's body was passed on."""
+    """Break the connection once this much of the request's body was passed on.
+
+    Before that, ``happens`` is called.
+    """
 
     after_bytes: int = 0
+    happens: Callable[[], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

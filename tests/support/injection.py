@@ -36,6 +36,11 @@ class Traced:
     calls: Sequence[Call]
 
     @property
+    def main(self) -> Sequence[Call]:
+        """Those of the main thread: strace counts for an injection thread by thread."""
+        return [call for call in self.calls if call.thread == self.calls[0].thread]
+
+    @property
     def killed(self) -> bool:
         """Whether the injected SIGKILL struck."""
         return self.done.code in _KILLED
@@ -52,11 +57,13 @@ def trace(
     calls: str,
     *injections: str,
     path: Path | None = None,
+    named: bool = False,
 ) -> Traced:
     """Run a command under strace, which records ``calls`` and makes the ``injections``.
 
     An injection is what ``strace -e inject=`` takes (strace(1)): ``fsync:error=EIO:when=2``. With
     a ``path``, only calls on the file that the command is given, or has opened, by this name count.
+    ``named`` has file descriptors told with their path.
     """
     program = shutil.which("strace")
     if program is None:
@@ -67,6 +74,7 @@ def trace(
             *(program, "-f", "-qq", "-o", str(log), "-e", f"trace={calls}", "-e", "signal=none"),
             *(part for one in injections for part in ("-e", f"inject={one}")),
             *(("-P", str(path)) if path else ()),
+            *(("-y", "-s", "200") if named else ()),
             *shell.command_line(*command),
         ],
         cwd=shell.folder,

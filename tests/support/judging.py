@@ -35,6 +35,8 @@ _KEPT_STATE = re.compile(r"(.*/)?(state\.json|receipts/.*)")
 #: Tags that keep content from the garbage collector; nobody deploys by them.
 _KEEP_TAG = re.compile(r"airgap-.*")
 _OWN_ARTIFACT = "application/vnd.airgap"
+#: What the tool's own artifacts are made of; it comes before them.
+_EMPTY_BLOB = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -118,6 +120,16 @@ def judge_success(
         for (repository, tag), digest in after.registry.tags.items()
         if digest in signed and before.registry.tags.get((repository, tag)) != digest
     )
+
+
+def judge_content(scene: Scene, signed: Collection[str]) -> None:
+    """Make sure that everything in a registry of one's own is signed content (I2), at any moment.
+
+    For runs that were killed: they have no ending to judge.
+    """
+    TALLY.states += 1
+    nothing = Snapshot({}, frozenset(), frozenset(), {})
+    _judge_content(nothing, scene.registry, frozenset(signed) | scene.own | {_EMPTY_BLOB})
 
 
 def judge_cost(done: Finished) -> None:

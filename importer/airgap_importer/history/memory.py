@@ -61,6 +61,7 @@ class Memory:
         self._state = ImportState("", "")
         self._remote: RegistryReceipts | None = None
         self._known: Receipt | None = None
+        self._remembered = False
         self.step = Step.FIRST
 
     def __enter__(self) -> Self:
@@ -134,8 +135,9 @@ class Memory:
         try:
             yield
         except BaseException as problem:
-            with suppress(AirgapError):
-                self._stopped(problem)
+            if not self._remembered:
+                with suppress(AirgapError):
+                    self._stopped(problem)
             raise
 
     def reached(self, phase: str) -> None:
@@ -176,6 +178,7 @@ class Memory:
         places.write_state(place, self._state.with_receipt(receipt, self._terms.clock))
         self._keep_in_registry(receipt)
         self._journal.note("end")
+        self._remembered = True
         return receipt
 
     def _stopped(self, problem: BaseException) -> None:

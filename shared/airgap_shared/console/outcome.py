@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from airgap_shared.console.signals import Terminated, raised_signals
+from airgap_shared.console.signals import Terminated, part, raised_signals
 from airgap_shared.console.streams import open_standard_streams, silence
 from airgap_shared.console.text import printable
 from airgap_shared.errors import AirgapError, InternalError, Interrupted, OutputNotWritable
@@ -115,6 +115,7 @@ def _write(stream: TextIO, text: str) -> None:
 
 def _interrupted(stop: BaseException) -> AirgapError:
     """The failure; the notes on an interruption say what was changed before it."""
+    part()
     return Interrupted(
         "stopped by a signal",
         changed="; ".join(getattr(stop, "__notes__", ())),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,10 +29,13 @@ class _Reception:
 
     def __init__(self) -> None:
         self.finishing = False
+        self.parting = False
         self.held: int | None = None
 
     def receive(self, number: int, _frame: FrameType | None) -> None:
         """Raise for a signal, or hold the first one back for a while."""
+        if self.parting:
+            os._exit(128 + number)
         if self.finishing and self.held is None:
             self.held = number
             signal.setitimer(signal.ITIMER_REAL, PATIENCE)
@@ -63,11 +67,17 @@ def raised_signals() -> Iterator[None]:
         for number in _NUMBERS
         if signal.getsignal(number) is not signal.SIG_IGN
     }
+    _RECEPTION.parting = False
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def part() -> None:
+    """Have the next signal end the process at once: the last one is being told about."""
+    _RECEPTION.parting = True
 
 
 @contextmanager
