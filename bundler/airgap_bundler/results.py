@@ -107,7 +107,7 @@ def print_created(created: CreatedBundle, form: Format) -> None:
     print_result(
         {
             "bundle": str(created.path),
-            "files": [str(path) for path in created.files],
+            "written": [str(path) for path in created.files],
             "size": created.size,
             "keyId": created.key_id,
             **statement_document(created.statement),
