@@ -257,7 +257,7 @@ def create(
         release = flags.compose_release(name, (version, channel), sequence, created, valid_days)
         inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
         read = [*map(Path, sources or ()), *filter(None, inputs)]
-        part_size = parse_part_size(split, "--split") if split else None
+        part_size = None if split is None else parse_part_size(split, "--split")
         flags.check_output(output, read, part_size is not None)
         refuse_lower_sequence(release, output, previous, allow_lower_sequence)
         wanted = flags.choose_platforms(platforms or [], machine.machine())

@@ -173,9 +173,9 @@ def _check_limits(statement: Statement, payload: bytes) -> None:
         members = len(statement.members)
         if members > MEMBER_LIMIT:
             raise LimitExceeded(f"{members} members, over {MEMBER_LIMIT}")
-        room = ENVELOPE_LIMIT - SIGNATURE_LIMIT * 2 * SIGNATURE_BYTES_LIMIT
-        if len(payload) * 4 // 3 > room:
-            raise LimitExceeded(f"a statement of {len(payload)} bytes, over {room * 3 // 4}")
+        size = len(payload) * 4 // 3 + SIGNATURE_LIMIT * 2 * SIGNATURE_BYTES_LIMIT
+        if size > ENVELOPE_LIMIT:
+            raise LimitExceeded(f"an envelope of {size} bytes, over {ENVELOPE_LIMIT}")
         check_metadata_size(statement)
     except LimitExceeded as problem:
         problem.explain(

@@ -77,6 +77,8 @@ def sign(
         added = TrustOptions(signatures=[add] if add else [], now=now)
         earlier = added.detached()
         trusted = read_public_keys(verify_keys or [])
+        if now and not trusted:
+            raise UsageError("without --verify-key nothing is judged", where="--now")
         with open_medium(bundle) as medium:
             if trusted:
                 policy = TrustPolicy.of_keys(trusted, len(set(trusted)))

@@ -29,6 +29,7 @@ from airgap_shared.errors import (
 )
 from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.manifest import Index, Manifest
 from airgap_shared.stores.concurrency import Stop, for_each
 from airgap_shared.stores.opening import VerifiedBundle
 from airgap_shared.stores.ports import ImageTarget
@@ -213,10 +214,21 @@ class Push:
                     where=f"{plan.repository}@{manifest.digest}",
                 )
         for manifest in (*plan.unkept, *plan.missing):
-            if not is_kept(self._target, plan.repository, manifest):
-                tag = keep_tag(manifest.digest)
-                self._target.put_manifest(plan.repository, tag, manifest.raw, manifest.media_type)
+            self._keep(plan.repository, manifest)
         progress.advance(1)
+
+    def _keep(self, repository: str, manifest: Manifest | Index) -> None:
+        """Give a manifest the tag without which it may be collected, and see that it is there."""
+        if is_kept(self._target, repository, manifest):
+            return
+        tag = keep_tag(manifest.digest)
+        self._target.put_manifest(repository, tag, manifest.raw, manifest.media_type)
+        if not is_kept(self._target, repository, manifest):
+            raise RegistryIntegrity(
+                "a tag is not there although the registry took it",
+                where=f"{repository}:{tag}",
+                next_step="run again; if it stays so, look at the registry's log",
+            )
 
     def _put(self, plan: RepositoryPlan) -> None:
         for manifest in plan.missing:

@@ -378,8 +378,10 @@ def _lines(policy: TrustPolicy) -> list[str]:
     if policy.revoked:
         lines.append("revoked:")
         lines += [f"  {entry.key_id}  {entry.reason or '-'}" for entry in policy.revoked]
-    quorum = policy.update_quorum
-    lines.append(f"updates: {quorum.threshold} of {len(quorum.keys)} keys must sign")
+    lines += [
+        f"updates: {quorum.threshold} of {', '.join(key.key_id for key in quorum.keys)}"
+        for quorum in policy.update_quorums
+    ]
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -76,24 +77,44 @@ def bundle(key: Key) -> bytes:
     return good_bundle(key)
 
 
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every program of this machine but those that render kustomizations.
+
+    They take most of the time of an import, and registries do not behave differently for them.
+    """
+    folder = tmp_path_factory.mktemp("programs")
+    for place in os.get_exec_path():
+        for path in Path(place).glob("*"):
+            if path.name not in ("kubectl", "kustomize") and not (folder / path.name).exists():
+                (folder / path.name).symlink_to(path)
+    return folder
+
+
 @pytest.fixture
-def gate(
-    tmp_path: Path,
-    registry: DockerRegistry,
-    make_proxy: MakeProxy,
-    bundle: bytes,
-    key: Key,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Gate:
-    """Somebody with the good bundle, an empty registry, and no credentials anywhere."""
+def gate_folder(tmp_path: Path, bundle: bytes, key: Key) -> Path:
+    """A folder with the good bundle and the key to trust."""
     folder = tmp_path / "gate"
     folder.mkdir()
     (folder / BUNDLE).write_bytes(bundle)
     (folder / "vendor.pub").write_bytes(key.public_pem)
-    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def gate(
+    gate_folder: Path,
+    programs: Path,
+    registry: DockerRegistry,
+    make_proxy: MakeProxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Gate:
+    """Somebody with the good bundle, an empty registry, and no credentials anywhere."""
+    monkeypatch.setenv("HOME", str(gate_folder))
+    monkeypatch.setenv("PATH", str(programs))
     for name in ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"):
         monkeypatch.delenv(name, raising=False)
-    return Gate(folder, registry, make_proxy(registry.host))
+    return Gate(gate_folder, registry, make_proxy(registry.host))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from adversarial.conftest import Haste
 from support.budget import budget
 from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
 from support.fault_proxy import FaultProxy, MakeProxy
-from support.faults import FlipByte, Rewrite, Rule
+from support.faults import Answer, FlipByte, Rewrite, Rule
 from support.figures import Figure
 from support.gate import BUNDLE, IMAGES, LARGE, NAMESPACE, RELEASE_TAGS, Gate
 from support.images import digest_of
@@ -138,6 +138,13 @@ class TestE16:
         done = gate.fails(24, "RegistryIntegrity", wrong=[_FIVE.digest])
         assert _FIVE.digest in done.err
         assert gate.proxy.mutations() == []
+
+
+def test_e16_a_keep_tag_that_is_taken_and_not_there(gate: Gate) -> None:
+    """Without it a registry may collect what the overlay runs."""
+    gate.proxy.add(Rule(Answer(201), "PUT", "/manifests/airgap-", times=None))
+    gate.fails(24, "RegistryIntegrity", unseen=True)
+    gate.heals()
 
 
 class TestReadingBack:

@@ -162,6 +162,8 @@ def test_blobs_arrive_before_manifests_and_those_before_tags(
 
 def _kind(path: str) -> str:
     last = path.rpartition("/")[2]
+    if "/airgap-receipts/" in path:
+        return "4 receipt"
     if "/manifests/" not in path:
         return "0 blob"
     if last.startswith("sha256:"):

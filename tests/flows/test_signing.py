@@ -298,7 +298,7 @@ class TestExport:
 
     @needs_cosign
     @pytest.mark.parametrize(("name", "file"), [("vendor", "shop"), ("officer", "shop.2")])
-    def test_a22_cosign_verifies_it(self, exported: Path, name: str, file: str) -> None:
+    def test_cosign_verifies_it(self, exported: Path, name: str, file: str) -> None:
         index = member_of(exported / BUNDLE, "index.json")
         (exported / "index.json").write_bytes(index)
         path = exported / f"{file}.sigstore.json"

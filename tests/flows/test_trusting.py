@@ -161,8 +161,8 @@ def test_another_application(folder: Path) -> None:
         refused(here(folder, *wrong), 2, name)
 
 
-class TestUpdates:
-    """A21: versions that come signed from elsewhere."""
+class TestA21:
+    """Versions that come signed from elsewhere."""
 
     @pytest.fixture
     def ready(self, folder: Path) -> Path:

@@ -16,6 +16,7 @@ from support.faults import (
     Delay,
     Drip,
     DropAfterCommit,
+    Echo,
     FlipByte,
     FlipSent,
     Hang,
@@ -53,12 +54,15 @@ class FaultProxy(LoopbackServer):
     """A context manager: a proxy on a port of its own before ``upstream`` (host:port, http).
 
     Bodies pass through in pieces. A Location on the registry is rewritten to the proxy, so
-    that the client stays. Of several rules that act on a request the first one given wins.
+    that the client stays, or to where ``advertised`` says. Of several rules that act on a
+    request the first one given wins.
     """
 
     def __init__(self, upstream: str, *rules: Rule, tls: ServerCertificate | None = None) -> None:
         super().__init__(_Handler, server_context(tls) if tls else None)
         self.upstream = upstream
+        #: The base URL that a Location on the registry gets.
+        self.advertised = self.url
         self._lock = threading.Lock()
         self._rules: list[Rule] = list(rules)
         self._hits: list[int] = [0] * len(rules)
@@ -201,6 +205,12 @@ class _Handler(LoopbackHandler):
                 self._told = status
                 self._record()
                 self.send_body(status, dict(headers), content)
+            case Echo(status, before, after):
+                _drain(body)
+                self._told = status
+                self._record()
+                shown = self.headers.get("Authorization", "").encode()
+                self.send_body(status, {}, before + shown + after)
             case Hang():
                 _drain(body)
                 self._hang()
@@ -303,9 +313,9 @@ class _Handler(LoopbackHandler):
 
     def _own_location(self, location: str) -> str:
         ours = f"http://{self.server.upstream}"
-        return (
-            self.server.url + location.removeprefix(ours) if _within(location, ours) else location
-        )
+        if not _within(location, ours):
+            return location
+        return self.server.advertised + location.removeprefix(ours)
 
     def _pass_body(self, pieces: Iterator[bytes], chunked: bool) -> None:
         for piece in pieces:

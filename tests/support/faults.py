@@ -89,6 +89,15 @@ class Drip:
     seconds: float = 0.02
 
 
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """Answer with a page that repeats the client's ``Authorization`` header between two texts."""
+
+    status: int
+    before: bytes = b""
+    after: bytes = b""
+
+
 Action = (
     Answer
     | Delay
@@ -101,6 +110,7 @@ Action = (
     | FlipByte
     | FlipSent
     | Drip
+    | Echo
 )
 
 

@@ -102,7 +102,9 @@ class Forger:
 
     def forge(self, work: Workpiece, most: int = 4) -> Forged:
         """From one to ``most`` changes."""
-        chosen = self._random.choices(range(6), (5, 6, 4, 3, 2, 2), k=self._random.randint(1, most))
+        chosen = self._random.choices(
+            range(6), (12, 5, 4, 2, 1, 1), k=self._random.randint(1, most)
+        )
         changes: list[str] = []
         for stage in sorted(chosen)[: chosen.count(0) + chosen.count(1)]:
             change = self._content if stage == 0 else self._statement
@@ -122,6 +124,8 @@ class Forger:
 
     def _content(self, work: Workpiece, changes: list[str]) -> Workpiece:
         """Other content for one member; mostly everything that names it follows."""
+        if not work.segments:
+            return work
         at = self._random.randrange(len(work.segments))
         name, content = _member(work.segments[at])
         if not name:

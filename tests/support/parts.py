@@ -1,4 +1,4 @@
-"""Bundles in parts, written from bundle-spec.md, section 12, alone."""
+"""Bundles in parts, written from bundle-spec.md, section 13, alone."""
 
 from __future__ import annotations
 

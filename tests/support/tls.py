@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,9 @@ class Authority:
         self.ca = folder / "ca.pem"
         self._ca.cert_pem.write_to_path(str(self.ca))
 
-    def issue(self, *names: str) -> Certificate:
+    def issue(self, *names: str, until: datetime.datetime | None = None) -> Certificate:
         """A server certificate; for 127.0.0.1 and localhost unless other names are given."""
-        issued = self._ca.issue_cert(*(names or ("127.0.0.1", "localhost")))
+        issued = self._ca.issue_cert(*(names or ("127.0.0.1", "localhost")), not_after=until)
         self._issued += 1
         chain = self._folder / f"server-{self._issued}.pem"
         key = self._folder / f"server-{self._issued}.key"

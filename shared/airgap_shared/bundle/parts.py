@@ -1,4 +1,4 @@
-"""A bundle in parts: their names and the index beside them (bundle-spec.md, section 12).
+"""A bundle in parts: their names and the index beside them (bundle-spec.md, section 13).
 
 The parts are slices of the bundle file; joined in order they are that file. The index says early
 and by name which part is missing or wrong. It is not signed, and nothing is trusted because of it.

@@ -85,7 +85,7 @@ def split(
             partial.copy(medium, progress)
             files = partial.publish(jobs, progress)
         print_result(
-            {"bundle": str(output), "files": [str(path) for path in files]},
+            {"bundle": str(output), "written": [str(path) for path in files]},
             f"wrote {written(files)}",
             form,
         )

@@ -111,6 +111,15 @@ def _open_file(path: Path) -> JoinedFile:
         ) from problem
 
 
+def _copy_again(parts: Sequence[str]) -> str:
+    if len(parts) == 1:
+        return f"the damage is in {parts[0]}: copy it again"
+    return (
+        f"the damage is in {' or '.join(parts)}: compare their sha256sum with the index,"
+        " and copy the one that differs again"
+    )
+
+
 class FileMedium:
     """A bundle in regular files: opened once, read by position, from several threads."""
 
@@ -205,8 +214,7 @@ class FileMedium:
         except (BundleFormatError, IntegrityError) as problem:
             if self._file.is_split():
                 paths = self._file.paths_at(extent.start, extent.end)
-                names = " or ".join(path.name for path in paths)
-                problem.explain(next_step=f"the damage is in {names}: copy that part again")
+                problem.explain(next_step=_copy_again([path.name for path in paths]))
             raise
 
     def _read_seek_table(self) -> tuple[Frame, ...]:

@@ -237,7 +237,7 @@ class Registry:
             except Transient as fault:
                 attempts.pause(fault)
             # The answer may have been lost, not the blob.
-            if self.blob_size(repository, digest) == size:
+            if self._is_stored(repository, digest, size):
                 return
 
     def mount_blob(self, repository: str, digest: Digest, source: str) -> bool:
@@ -262,6 +262,15 @@ class Registry:
         access = self._transport.access(repository)
         location = retry(lambda: self._uploads.begin(access), self._patience)
         self._uploads.cancel(location, access)
+
+    def _is_stored(self, repository: str, digest: Digest, size: int) -> bool:
+        """Whether a blob is there, asked once: where that fails, sending it again tells."""
+        try:
+            answer = self._transport.exchange(self._blob_request("HEAD", repository, digest))
+        except Transient:
+            return False
+        answer.close()
+        return answer.status == 200 and answer.length() == size
 
     def _exchange(self, request: Request) -> Answer:
         """An answer whose body does not matter."""

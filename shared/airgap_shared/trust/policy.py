@@ -79,7 +79,7 @@ class TrustPolicy:
 
     ``version`` counts the versions of a policy file, from 1. ``judge_at_creation`` has keys
     judged at the time that the bundle claims to be made at, instead of now. ``updates`` are those
-    who sign the next version; None: all keys, by the highest threshold that there is.
+    who sign the next version; None: those who sign the applications, all of them.
 
     Raises:
         NoTrustConfigured: there is no key.
@@ -108,8 +108,8 @@ class TrustPolicy:
         _refuse_twice(map(str, self.apps), "the application {} stands twice")
         for app in self.apps:
             self._check_quorum(app.keys, app.threshold, str(app))
-        quorum = self.update_quorum
-        self._check_quorum(quorum.keys, quorum.threshold, "updates")
+        if self.updates is not None:
+            self._check_quorum(self.updates.keys, self.updates.threshold, "updates")
 
     @classmethod
     def of_keys(cls, keys: Iterable[PublicKey], threshold: int = 1) -> TrustPolicy:
@@ -119,12 +119,17 @@ class TrustPolicy:
         return cls(tuple(map(TrustedKey, distinct)), (app,))
 
     @property
-    def update_quorum(self) -> Quorum:
-        """Who must sign the next version of this policy."""
+    def update_quorums(self) -> tuple[Quorum, ...]:
+        """Who must sign the next version of this policy: each of these.
+
+        Where nobody is named, that is whoever must sign each application: a key that may sign one
+        of them must not get power over the others.
+        """
         if self.updates is not None:
-            return self.updates
-        keys = tuple(key.key for key in self.keys)
-        return Quorum(keys, max((app.threshold for app in self.apps), default=1))
+            return (self.updates,)
+        if not self.apps:
+            return (Quorum(tuple(key.key for key in self.keys), len(self.keys)),)
+        return tuple(dict.fromkeys(Quorum(app.keys, app.threshold) for app in self.apps))
 
     def is_revoked(self, key_id: str) -> bool:
         """Whether this fingerprint is revoked."""

@@ -65,8 +65,8 @@ def with_revocation(policy: TrustPolicy, revocation: Revocation) -> TrustPolicy:
 def unreachable(policy: TrustPolicy) -> list[str]:
     """What nobody can sign for any more, because too many of its keys are revoked."""
     quorums = [(str(app), app.keys, app.threshold) for app in policy.apps]
-    updates = policy.update_quorum
-    quorums.append(("updates of this policy", updates.keys, updates.threshold))
+    for updates in policy.update_quorums:
+        quorums.append(("updates of this policy", updates.keys, updates.threshold))
     found = []
     for name, keys, threshold in quorums:
         usable = sum(not policy.is_revoked(key.key_id) for key in keys)

@@ -112,26 +112,30 @@ def accept_successor(envelope: Envelope, current: TrustPolicy, now: datetime) ->
 def _require(
     envelope: Envelope, policy: TrustPolicy, other: TrustPolicy | None, now: datetime, whose: str
 ) -> tuple[PublicKey, ...]:
-    """The keys of the policy's quorum that signed; those that either revokes never count."""
-    quorum = policy.update_quorum
+    """The keys of the policy's quorums that signed; those that either revokes never count."""
     trusted = {key.key: key for key in policy.keys}
     message = envelope.signed_bytes
-    signers = tuple(
-        key
-        for key in quorum.keys
-        if trusted[key].is_valid_at(now)
-        and not policy.is_revoked(key.key_id)
-        and not (other is not None and other.is_revoked(key.key_id))
-        and any(key.verifies(signature.value, message) for signature in envelope.signatures)
-    )
-    if len(signers) < quorum.threshold:
-        raise SignatureThresholdNotMet(
-            f"signed by {len(signers)} of {quorum.threshold} keys {whose}",
-            changed="the policy in force was kept",
-            next_step="have it signed as well by: "
-            + ", ".join(key.key_id for key in quorum.keys if key not in signers),
+
+    def has_signed(key: PublicKey) -> bool:
+        return (
+            trusted[key].is_valid_at(now)
+            and not policy.is_revoked(key.key_id)
+            and not (other is not None and other.is_revoked(key.key_id))
+            and any(key.verifies(signature.value, message) for signature in envelope.signatures)
         )
-    return signers
+
+    found: list[PublicKey] = []
+    for quorum in policy.update_quorums:
+        signers = [key for key in quorum.keys if has_signed(key)]
+        if len(signers) < quorum.threshold:
+            missing = [key.key_id for key in quorum.keys if key not in signers]
+            raise SignatureThresholdNotMet(
+                f"signed by {len(signers)} of {quorum.threshold} keys {whose}",
+                changed="the policy in force was kept",
+                next_step=f"have it signed as well by: {', '.join(missing)}",
+            )
+        found += signers
+    return tuple(dict.fromkeys(found))
 
 
 def _digest(policy: TrustPolicy) -> str:

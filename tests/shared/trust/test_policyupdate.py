@@ -108,6 +108,26 @@ def test_the_quorum_for_updates_is_the_one_that_is_named() -> None:
     accept_successor(signed(NEXT, OLD, NEW), named, NOW)
 
 
+def test_a_key_for_one_application_has_no_power_over_the_others() -> None:
+    """Where nobody is named for updates, whoever must sign each application must sign them."""
+    shop, bank = (
+        AppTrust((key.public_key,), name) for key, name in ((OLD, "shop"), (BOTH, "bank"))
+    )
+    current = replace(policy(3, OLD, BOTH), apps=(shop, bank))
+    after = replace(current, version=4)
+    for signer in (OLD, BOTH):
+        with pytest.raises(SignatureThresholdNotMet, match="0 of 1 keys of the policy in force"):
+            accept_successor(signed(after, signer), current, NOW)
+    assert accept_successor(signed(after, OLD, BOTH), current, NOW).policy.version == 4
+
+
+def test_a_policy_without_applications_is_updated_by_all_keys() -> None:
+    current = replace(policy(3, OLD, BOTH), apps=())
+    with pytest.raises(SignatureThresholdNotMet, match="1 of 2"):
+        accept_successor(signed(NEXT, BOTH), current, NOW)
+    accept_successor(signed(NEXT, OLD, BOTH), current, NOW)
+
+
 def test_a_key_that_the_old_policy_revoked_does_not_count() -> None:
     revoked = replace(CURRENT, revoked=(Revocation(BOTH.public_key.key_id),))
     with pytest.raises(SignatureThresholdNotMet, match="policy in force"):
