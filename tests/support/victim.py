@@ -79,7 +79,8 @@ class Victim:
             if signed is None:
                 assert self.proxy.mutations() == []
             judge_failure(done, before, self.scene(), signed or ())
-            assert self._files() - files <= _BEGUN, "files where none belong"
+            strangers = self._files() - files - _BEGUN
+            assert not strangers, f"files where none belong: {strangers}"
 
     def resists_draft(self, draft: Draft, key: Key, code: int, *names: str) -> None:
         """The same for a bundle that is packed as it is signed: nothing reaches the registry."""
@@ -96,7 +97,13 @@ class Victim:
         assert judge_success(done, before, self.scene(), kept)
 
     def _files(self) -> set[str]:
-        return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*")}
+        """Everything in the folder but what is remembered, which the judge looks at."""
+        state = state_of(self.folder)
+        return {
+            str(path.relative_to(self.folder))
+            for path in self.folder.rglob("*")
+            if not path.is_relative_to(state)
+        }
 
     def _received(self, data: bytes | Path, piped: bool) -> tuple[str | Path, bytes]:
         """The argument that names the bundle, and what standard input holds."""
