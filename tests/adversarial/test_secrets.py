@@ -224,7 +224,7 @@ class TestF11:
         self, gate: Gate, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         _helper(gate, "sleep 600 & wait", monkeypatch)
-        limited = ["timeout", "30", *Shell(gate.folder).command_line(*gate.command())]
+        limited = ["timeout", "300", *Shell(gate.folder).command_line(*gate.command())]
         done = subprocess.run(
             limited,
             cwd=gate.folder,
@@ -234,6 +234,9 @@ class TestF11:
             check=False,
         )
         refused(Finished(done.returncode, done.stdout, done.stderr), 21, "AuthFailed")
+        told = re.search(r"does not answer within (\d+) s", done.stderr)
+        assert told is not None
+        assert int(told[1]) < 30
 
 
 _CONNECT = re.compile(r"connect\(\d+, \{sa_family=(AF_\w+), (.*?)\}, \d+\)")

@@ -125,7 +125,7 @@ def _interrupted(stop: BaseException) -> AirgapError:
 
 def _internal(problem: Exception) -> AirgapError:
     return InternalError(
-        f"{type(problem).__name__}: {str(problem)[:_TEXT_LIMIT]}",
+        f"{type(problem).__name__}: {hide(str(problem))[:_TEXT_LIMIT]}",
         next_step="this is a fault of this program; run again with AIRGAP_DEBUG=1 and report it",
     )
 
