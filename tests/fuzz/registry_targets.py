@@ -80,7 +80,7 @@ def _feed_realm(realm: str) -> None:
 def _host_of(url: str) -> str | None:
     """The host by the parser that makes the connections."""
     host = urllib3.util.parse_url(url).host
-    return None if host is None else host.lower().rstrip(".")
+    return None if host is None else host.lower().removesuffix(".")
 
 
 def _challenges() -> Iterator[bytes]:

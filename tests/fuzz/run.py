@@ -65,6 +65,8 @@ class Run:
         """What all kept inputs cost; one too dear is a finding."""
         corpus = self.folder / "corpus"
         found = _measure(self.name, corpus)
+        if found["failed"]:
+            self.findings.append(f"{found['failed']}: {found['failure']}")
         if isinstance(slowest := found["slowest"], float) and slowest > SECONDS:
             self._keep(Path(str(found["slow"])), "slow")
         if isinstance(peak := found["peak"], int) and peak > MEMORY:

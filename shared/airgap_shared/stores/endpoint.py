@@ -14,7 +14,8 @@ _PORTS = {"http": 80, "https": 443}
 # Parsers disagree about everything else in a URL, above all about backslashes and white space.
 _PLAIN_URL = re.compile(r"[!-\[\]-~]+")
 # One host and perhaps a port: of "a[::1]" some take the one half and some the other.
-_AUTHORITY = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[A-Fa-f0-9:.]+\])(?::[0-9]*)?")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*\.?"
+_AUTHORITY = re.compile(rf"(?:{_NAME}|\[[A-Fa-f0-9:.]+\])(?::[0-9]*)?")
 #: Docker Hub's name is not the name of the host that serves its API.
 _SPOKEN_TO = {DEFAULT_REGISTRY: "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 

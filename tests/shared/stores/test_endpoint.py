@@ -40,6 +40,7 @@ def test_one_origin_in_several_spellings(url: str, origin: Origin) -> None:
         "https://evil.test[::1]:5000/",
         "https://[::1]evil.test/",
         "https://.evil.test/",
+        "https://reg.example../",
         "https://reg%2eexample/",
     ],
 )
