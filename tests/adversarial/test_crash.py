@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from support import power_cut
 from support.budget import budget
 from support.commands import Finished
 from support.crash_site import CrashSite, release
@@ -34,6 +38,7 @@ _OLD, _NEW = release(1), release(2)
 _SECONDS = 5
 _MIB = 1 << 20
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+_OURS = ("deploy", "state")
 _TAG = "/manifests/1$"
 _RECEIPT = "/airgap-receipts/manifests/"
 Running = subprocess.Popen[bytes]
@@ -325,7 +330,9 @@ class TestG04:
 
     def test_a_hangup_does_not_reach_what_was_told_to_ignore_it(self, updated: CrashSite) -> None:
         site = updated
-        with _started(site, through=["nohup"]) as process:
+        with _started(
+            site, through=["/usr/bin/env", f"PATH={os.environ['PATH']}", "nohup"]
+        ) as process:
             rule = Rule(Meanwhile(lambda: process.send_signal(signal.SIGHUP)), "PUT", "/blobs/")
             site.proxy.add(rule)
             site.judge_healed(_ended(process, 60))
@@ -387,3 +394,35 @@ def test_g16_killed_between_tags_and_receipt(
     receipt = json.loads(site.registry.storage.read_blob(current))["annotations"]
     (text,) = receipt.values()
     assert json.loads(text)["version"] == "2.0.0"
+
+
+def test_g15_a_power_cut_at_any_moment(site: CrashSite, figure: Figure) -> None:
+    """As support.power_cut has it: what was not synced is there or not, each part for itself."""
+    chance = random.Random(15)  # noqa: S311
+    before = power_cut.read_tree(site.folder)
+    traced = trace(site.shell, site.command(), power_cut.CALLS, named=True)
+    site.judge_healed(traced.done)
+    recording = power_cut.Recording(site.folder, before)
+    both: power_cut.Tree = {}
+    seen: dict[str, power_cut.Tree] = {}
+    for tree in recording.states(traced.main, budget(4, 40), chance):
+        both = {name: value for name, value in tree.items() if name in _OURS}
+        seen.setdefault(repr(both), both)
+    assert both == {name: power_cut.read_tree(site.folder / name) for name in _OURS}
+
+    for both in seen.values():
+        _put(site, both)
+        site.judge_local()
+    for both in chance.sample([*seen.values()], budget(3, 60)):
+        site.reset()
+        _put(site, both)
+        site.judge_healed(site.here())
+    figure("states of the disk after a power cut", len(seen))
+
+
+def _put(site: CrashSite, both: power_cut.Tree) -> None:
+    for name in _OURS:
+        shutil.rmtree(site.folder / name, ignore_errors=True)
+        value = both.get(name)
+        if isinstance(value, dict):
+            power_cut.write_tree(site.folder / name, value)

@@ -431,7 +431,7 @@ mount --bind "$1" /mnt
 cd /mnt
 case "$2" in
 full) mount -t tmpfs -o size=4k tmpfs /tmp; cat /dev/zero > /tmp/full 2> /dev/null || true ;;
-passwd) mount --bind passwd /etc/passwd ;;
+passwd) mount --bind passwd /etc/passwd; mount --bind nsswitch.conf /etc/nsswitch.conf ;;
 esac
 shift 2
 exec "$@"
@@ -453,6 +453,12 @@ def _inside(
     line = ["unshare", "-m", *changed, "/usr/bin/env", f"PATH={programs}", *command]
     environment |= {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **variables}
     return _run(line, site.folder, environment)
+
+
+def _write_users(site: CrashSite, text: str) -> None:
+    """All users that there are."""
+    (site.folder / "passwd").write_text(text)
+    (site.folder / "nsswitch.conf").write_text("passwd: files\n")
 
 
 @root_only
@@ -477,7 +483,7 @@ class TestG19:
 
     def test_the_home_is_that_of_the_user(self, updated: CrashSite) -> None:
         site = updated
-        (site.folder / "passwd").write_text("root:x:0:0:root:/mnt/home:/bin/sh\n")
+        _write_users(site, "root:x:0:0:root:/mnt/home:/bin/sh\n")
         succeeded(_inside(site, "passwd", {}))
         assert site.deployed() == site.new_deployed
         kept = site.folder / "home" / ".local" / "state" / "airgap-import"
@@ -486,7 +492,7 @@ class TestG19:
 
     def test_nobody_has_a_home(self, updated: CrashSite) -> None:
         site = updated
-        (site.folder / "passwd").write_text("")
+        _write_users(site, "")
         before = site.scene()
         done = refused(_inside(site, "passwd", {}), 2, "UsageError")
         assert "--state-dir" in done.err

@@ -74,7 +74,7 @@ def trace(
             *(program, "-f", "-qq", "-o", str(log), "-e", f"trace={calls}", "-e", "signal=none"),
             *(part for one in injections for part in ("-e", f"inject={one}")),
             *(("-P", str(path)) if path else ()),
-            *(("-y", "-s", "200") if named else ()),
+            *(("-y", "-s", "65536") if named else ()),
             *shell.command_line(*command),
         ],
         cwd=shell.folder,

@@ -92,6 +92,13 @@ class Memory:
 
         """
         self._candidate = candidate
+        try:
+            self._admit(candidate)
+        except AirgapError as problem:
+            problem.explain(changed="nothing was changed")
+            raise
+
+    def _admit(self, candidate: Candidate) -> None:
         app, target = candidate.release.app, str(self._target)
         if not self._terms.dry_run:
             locked = places.locked_place(self._folder, target, app)

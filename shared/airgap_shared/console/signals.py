@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 #: So long the last steps of a command may take after a signal, in seconds.
 PATIENCE = 5.0
@@ -35,11 +36,12 @@ class _Reception:
     def receive(self, number: int, _frame: FrameType | None) -> None:
         """Raise for a signal, or hold the first one back for a while."""
         if self.parting:
-            os._exit(128 + number)
+            _leave(number, None)
         if self.finishing and self.held is None:
             self.held = number
             signal.setitimer(signal.ITIMER_REAL, PATIENCE)
             return
+        self.held = None
         raise Terminated(number)
 
     def give_up(self, _number: int, _frame: FrameType | None) -> None:
@@ -75,6 +77,22 @@ def raised_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def silent_end() -> Iterator[None]:
+    """Around all that a process does: before and after, a signal ends it without a word.
+
+    None does once this is over and the exit code is settled.
+    """
+    numbers = [number for number in _NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in numbers:
+        signal.signal(number, _leave)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+
+
 def part() -> None:
     """Have the next signal end the process at once: the last one is being told about."""
     _RECEPTION.parting = True
@@ -95,3 +113,7 @@ def finished_first() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         _RECEPTION.release()
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    os._exit(128 + number)

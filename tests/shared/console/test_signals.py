@@ -84,5 +84,10 @@ def test_one_while_the_last_one_is_told_about_ends_the_process() -> None:
         "    part()\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (143, b"")
