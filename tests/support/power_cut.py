@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.injection import Call
+
 #: What strace has to record.
 CALLS = (
     "fsync,fdatasync,rename,renameat,renameat2,mkdir,mkdirat,rmdir,unlink,unlinkat,openat,write,"
@@ -85,19 +87,17 @@ class Recording:
         self._certain = self._now.copy()
         self._pending: list[_Names | _Content] = []
 
-    def states(
-        self, calls: Sequence[tuple[str, str]], tries: int, chance: random.Random
-    ) -> Iterator[Tree]:
+    def states(self, calls: Sequence[Call], tries: int, chance: random.Random) -> Iterator[Tree]:
         """What may be there if the power fails before, between or after the calls.
 
         At each moment up to ``tries`` of the possibilities: nothing uncertain is there, all of
         it, and others at random.
         """
         yield self._certain.tree()
-        for name, rest in calls:
-            results = _RESULT.findall(rest)
+        for call in calls:
+            results = _RESULT.findall(call.rest)
             if results and int(results[-1]) >= 0:
-                self._do(name, rest)
+                self._do(call.name, call.rest)
                 yield from self._possible(tries, chance)
 
     def _possible(self, tries: int, chance: random.Random) -> Iterator[Tree]:
