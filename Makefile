@@ -13,12 +13,13 @@ DEVELOPER := $(VENV)/.developer
 FUZZER := $(VENV)/.fuzzer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint check bench fuzz rules-table clean
+.PHONY: help demo test scoreboard lint check bench fuzz rules-table clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    carry a small application from one throwaway registry into another'
 	@echo 'make test    run every test, those against real registries included'
+	@echo 'make scoreboard   every adversarial case in full; writes docs/reliability.md'
 	@echo 'make lint    style, types and the dependency rule'
 	@echo 'make check   lint and test'
 	@echo 'make bench   create and apply side by side with skopeo, tar and zstd'
@@ -31,6 +32,9 @@ demo: $(INSTALLED)
 
 test: $(DEVELOPER)
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+scoreboard: $(DEVELOPER)
+	AIRGAP_BUDGET=full $(BIN)/python -m pytest -n auto --scoreboard docs/reliability.md $(ARGS)
 
 lint: $(DEVELOPER)
 	$(BIN)/ruff check

@@ -92,7 +92,11 @@ class Bench:
     def _run(self, command: Sequence[str]) -> Cost:
         started = time.monotonic()
         process = subprocess.Popen(
-            command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            command,
+            cwd=self.folder,
+            env={**os.environ, "AIRGAP_STATE_DIR": str(self.folder / "state")},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
         assert process.stderr is not None
         complaint = process.stderr.read()

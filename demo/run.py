@@ -208,7 +208,8 @@ def _run(folder: Path, *command: str) -> str:
     done = subprocess.run(  # noqa: S603 - commands of this file
         [program, *command[1:]],
         cwd=folder,
-        env={**os.environ, "PATH": path},
+        # Nothing of the demo is left behind in the user's own folders.
+        env={**os.environ, "PATH": path, "AIRGAP_STATE_DIR": str(folder.absolute() / "state")},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,

@@ -7,12 +7,28 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
 from support.fault_proxy import FaultProxy, MakeProxy
 from support.faults import Rule
+from support.figures import Figure
 from support.tls import Authority, Certificate
 from support.token_server import MakeTokenServer, TokenPolicy, TokenServer
+
+pytest_plugins = ("support.scoreboard",)
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have imports within the test's own process remembered below its own folder."""
+    monkeypatch.setenv("AIRGAP_STATE_DIR", str(tmp_path / "state"))
 
 
 @pytest.fixture
@@ -84,10 +100,6 @@ def make_proxy(servers: ExitStack) -> MakeProxy:
         return servers.enter_context(FaultProxy(upstream, *rules))
 
     return start
-
-
-#: The fixture that reports a figure: what was counted, and how many.
-Figure = Callable[[str, int], None]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from airgap_shared.bundle import frames, names
+from airgap_shared.bundle import frames, names, parts
 from airgap_shared.kube import yamltext
 from airgap_shared.oci import fields, manifest
 from airgap_shared.trust import envelope
@@ -34,9 +34,12 @@ def test_the_limits_are_those_of_the_specification() -> None:
         "zstd frames": f"2^{frames.FRAME_COUNT_LIMIT.bit_length() - 1}",
         "content of a zstd frame": f"2^{frames.FRAME_LIMIT.bit_length() - 1} bytes",
         "window of a zstd frame": f"2^{frames.WINDOW_LIMIT.bit_length() - 1} bytes",
+        "parts": f"{parts.PART_LIMIT}",
+        "index of the parts": f"{parts.INDEX_LIMIT // _MIB} MiB",
         "a file": f"{yamltext.SIZE_LIMIT // _MIB} MiB",
         "nesting of YAML or JSON": f"{yamltext.DEPTH_LIMIT}",
         "values in a file, an alias counted as what it stands for": f"{yamltext.NODE_LIMIT:,}",
+        "documents in a file": f"{yamltext.DOCUMENT_LIMIT:,}",
         "uses of aliases in a file": f"{yamltext.ALIAS_LIMIT:,}",
         "merge keys in a file": f"{yamltext.MERGE_LIMIT:,}",
     }

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airgap_bundler import results
+from airgap_bundler.signingcli import export_sigstore, sign
 from airgap_shared.console.application import (
     AuthfileOption,
     CaFileOption,
@@ -17,22 +19,33 @@ from airgap_shared.console.application import (
     KeyFileOption,
     TokenHostsOption,
     make_application,
+    run_application,
 )
 from airgap_shared.console.inspection import FormatOption, JobsOption
 from airgap_shared.console.outcome import Format, command, print_result
+from airgap_shared.console.signing import (
+    PassphraseOption,
+    SchemeChoice,
+    SignerCommandOption,
+    SignerOptions,
+    SigningKeyOption,
+)
+from airgap_shared.console.splitting import SplitOption, parse_part_size
+from airgap_shared.console.splitting import split as split_command
 
 if TYPE_CHECKING:
-    from airgap_bundler.create import CreatedBundle
-    from airgap_bundler.discovery import ImageInventory
     from airgap_bundler.gathering import Gathered
-    from airgap_bundler.pinning import PinnedImage
-    from airgap_shared.stores.progress import Progress
 
 app = make_application(
     "airgap-bundle",
     "Carry a Kubernetes application into a network with no way in but a disk: "
     "put it and every image it needs into one signed file.",
 )
+
+app.command("sign")(sign)
+app.command("export-sigstore")(export_sigstore)
+
+app.command("split")(split_command)
 
 SourcesArgument = Annotated[
     list[str] | None,
@@ -68,22 +81,26 @@ def keygen(
             "--passphrase-file", metavar="FILE", help="Encrypt the key; first line of FILE."
         ),
     ] = None,
+    scheme: Annotated[
+        SchemeChoice, typer.Option("--scheme", help="The kind of key; RSA is of 3072 bits.")
+    ] = SchemeChoice.ECDSA_P256,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Make a signing key (ECDSA P-256): PREFIX.key stays with you, PREFIX.pub goes to receivers.
+    """Make a signing key: PREFIX.key stays with you, PREFIX.pub goes to receivers.
 
     Example: airgap-bundle keygen vendor
     """
     with command(form):
-        from airgap_bundler.flags import read_passphrase
         from airgap_shared.console.files import write_new_file
+        from airgap_shared.console.signing import read_passphrase
         from airgap_shared.errors import UsageError
-        from airgap_shared.trust.keys import PrivateKey
+        from airgap_shared.trust.keys import Scheme
+        from airgap_shared.trust.privatekey import PrivateKey
 
         if not prefix or prefix.endswith("/"):
             raise UsageError("PREFIX names no file", next_step="for example: keygen vendor")
         private, public = Path(f"{prefix}.key"), Path(f"{prefix}.pub")
-        key = PrivateKey.generate()
+        key = PrivateKey.generate(Scheme(scheme.value))
         pem = key.to_pem(read_passphrase(passphrase_file))
         write_new_file(public, key.public_key.pem, 0o644)
         try:
@@ -93,7 +110,12 @@ def keygen(
             raise
         key_id = key.public_key.key_id
         print_result(
-            {"keyId": key_id, "privateKey": str(private), "publicKey": str(public)},
+            {
+                "keyId": key_id,
+                "scheme": scheme.value,
+                "privateKey": str(private),
+                "publicKey": str(public),
+            },
             f"key id       {key_id}\n"
             f"private key  {private}  (keep it secret)\n"
             f"public key   {public}  (give it to receivers; read them the key id by phone)",
@@ -127,13 +149,13 @@ def discover(
     with command(form):
         gathered = _gather(sources, images, images_file, rules)
         if write_rules is not None:
-            _write_rules(write_rules, gathered)
+            results.write_proposal(write_rules, gathered)
         if why is not None:
-            _print_explanation(why, gathered, form)
+            results.print_explanation(why, gathered, form)
         else:
-            _print_inventory(gathered, form)
+            results.print_inventory(gathered, form)
         if strict:
-            _refuse_undecided(gathered.inventory)
+            results.refuse_undecided(gathered.inventory)
 
 
 @app.command()
@@ -142,9 +164,7 @@ def create(
     version: Annotated[
         str, typer.Option("--version", metavar="VERSION", help="The application's version.")
     ],
-    key: Annotated[
-        Path, typer.Option("--key", metavar="KEY", help="The private key to sign with.")
-    ],
+    key: SigningKeyOption,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The bundle to write.")
     ],
@@ -178,10 +198,8 @@ def create(
     key_file: KeyFileOption = None,
     token_hosts: TokenHostsOption = None,
     authfile: AuthfileOption = None,
-    passphrase_file: Annotated[
-        Path | None,
-        typer.Option("--passphrase-file", metavar="FILE", help="The passphrase of the key."),
-    ] = None,
+    passphrase_file: PassphraseOption = None,
+    signer_cmd: SignerCommandOption = None,
     channel: Annotated[
         str, typer.Option("--channel", metavar="NAME", help="The release channel.")
     ] = "stable",
@@ -189,7 +207,27 @@ def create(
         int | None,
         typer.Option("--sequence", metavar="N", help="Grows with each release; default: the time."),
     ] = None,
+    valid_days: Annotated[
+        int,
+        typer.Option("--valid-days", metavar="N", help="How long it may be imported."),
+    ] = 180,
+    previous: Annotated[
+        Path | None,
+        typer.Option(
+            "--previous",
+            metavar="BUNDLE",
+            help="The bundle before this one: its sequence must not be higher.",
+        ),
+    ] = None,
+    allow_lower_sequence: Annotated[
+        bool,
+        typer.Option(
+            "--allow-lower-sequence",
+            help="Write a bundle that counts as older than the one before.",
+        ),
+    ] = False,
     jobs: JobsOption = 4,
+    split: SplitOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Resolve all images, write nothing.")
     ] = False,
@@ -198,6 +236,7 @@ def create(
     """Find every image the application needs and write one signed bundle.
 
     An interrupted run leaves FILE.partial; the same command goes on from there.
+    With --split, the files are FILE.part-001, FILE.part-002 … and the index FILE.parts.json.
 
     Example: airgap-bundle create app/ --name shop --version 1.5.2 --key me.key -o shop.tar.zst
     """
@@ -205,34 +244,33 @@ def create(
         from airgap_bundler import flags
         from airgap_bundler.composing import TimeWishes, compose_contents
         from airgap_bundler.create import Creation
-        from airgap_bundler.discovery import inventory_document, refuse_impossible
+        from airgap_bundler.discovery import inventory_document
         from airgap_bundler.mirrors import parse_mirrors
         from airgap_bundler.pinning import Pinning
+        from airgap_bundler.succession import refuse_lower_sequence
         from airgap_shared.console.access import RegistryOptions, open_registries
         from airgap_shared.console.progress import open_progress
 
-        signer = flags.load_key(key, passphrase_file)
+        signer = SignerOptions(key, passphrase_file, signer_cmd).signer()
         epoch = os.environ.get(flags.EPOCH, "")
         created = flags.creation_time(epoch)
-        release = flags.compose_release(name, version, channel, sequence, created)
+        release = flags.compose_release(name, (version, channel), sequence, created, valid_days)
         inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
-        flags.check_output(output, [*map(Path, sources or ()), *filter(None, inputs)])
+        read = [*map(Path, sources or ()), *filter(None, inputs)]
+        part_size = None if split is None else parse_part_size(split, "--split")
+        flags.check_output(output, read, part_size is not None)
+        refuse_lower_sequence(release, output, previous, allow_lower_sequence)
         wanted = flags.choose_platforms(platforms or [], machine.machine())
         located = parse_mirrors(mirrors or [])
         gathered = _gather(sources, images, images_file, rules)
         inventory = gathered.inventory
-        refuse_impossible(gathered.uses)
-        if strict:
-            _refuse_undecided(inventory)
+        results.judge(gathered, strict)
         progress = open_progress(sys.stderr, sys.stderr.isatty())
-        _note_left_out(gathered, progress)
+        results.note_left_out(gathered, progress)
+        flags.note_expiry(release, flags.creation_time(""), progress)
+        tokens = tuple(token_hosts or ())
         options = RegistryOptions(
-            tuple(plain_http or ()),
-            ca_file,
-            cert_file,
-            key_file,
-            tuple(token_hosts or ()),
-            authfile,
+            tuple(plain_http or ()), ca_file, cert_file, key_file, tokens, authfile
         )
         with open_registries(options, jobs, progress.note) as registries:
             pinning = Pinning(located.locate, registries.open, wanted, progress)
@@ -242,17 +280,18 @@ def create(
                 gathered.application.files, document, pinned, inventory.literals, gathered.rules
             )
             if dry_run:
-                _print_plan(pinned, form)
+                results.print_plan(pinned, form)
                 return
             wishes = TimeWishes(bool(epoch), sequence is not None)
-            creation = Creation(contents, registries.open, signer, jobs, progress, wishes)
-            names = tuple(map(str, wanted)) or (flags.ALL_PLATFORMS,)
-            _print_created(creation.write(output, release, names), form)
+            creation = Creation(
+                contents, registries.open, signer, jobs, progress, wishes, part_size
+            )
+            results.print_created(creation.write(output, release, flags.names_of(wanted)), form)
 
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_application(app)
 
 
 def _gather(
@@ -270,92 +309,7 @@ def _gather(
     return gather(wanted, stdin)
 
 
-def _print_inventory(gathered: Gathered, form: Format) -> None:
-    from airgap_bundler.discovery import inventory_document
-    from airgap_bundler.listing import inventory_text
-
-    skipped = gathered.application.skipped
-    document = inventory_document(gathered.inventory)
-    document["needed"] = [entry.to_json() for entry in gathered.needed]
-    document["skipped"] = [{"file": entry.path, "reason": entry.reason} for entry in skipped]
-    print_result(document, inventory_text(gathered.inventory, gathered.needed, skipped), form)
-
-
-def _print_explanation(why: str, gathered: Gathered, form: Format) -> None:
-    from airgap_bundler.explaining import explain, explanation_text
-
-    found = explain(why, gathered.uses, gathered.application.objects)
-    document: dict[str, object] = {
-        "format": 1,
-        "reference": why,
-        "uses": [entry.to_json() for entry in found],
-    }
-    print_result(document, explanation_text(why, found), form)
-
-
-def _write_rules(path: Path, gathered: Gathered) -> None:
-    from airgap_bundler.proposing import propose_rules
-    from airgap_shared.console.files import write_new_file
-
-    proposal = propose_rules(gathered.inventory.undecided, gathered.needed)
-    write_new_file(path, proposal.encode(), 0o644)
-
-
-def _refuse_undecided(inventory: ImageInventory) -> None:
-    from airgap_shared.errors import UndecidedImages
-
-    if inventory.undecided:
-        raise UndecidedImages(
-            f"{len(inventory.undecided)} image-like texts are undecided",
-            changed="nothing was written",
-            next_step="decide about each in a rules file (discover --write-rules proposes one),"
-            " or leave --strict out",
-            details=[
-                f"{entry.text}: {entry.uses[0].file}#{entry.uses[0].object}#{entry.uses[0].path}"
-                for entry in inventory.undecided
-            ],
-        )
-
-
-def _note_left_out(gathered: Gathered, progress: Progress) -> None:
-    for entry in gathered.application.skipped:
-        progress.note(f"skipped {entry.path}: {entry.reason}")
-    for needed in gathered.needed:
-        progress.note(
-            f"warning: known to need, not listed: {needed.reference} ({needed.operator}: "
-            f"{needed.why})"
-        )
-    if gathered.inventory.undecided:
-        progress.note(
-            f"warning: {len(gathered.inventory.undecided)} image-like texts are undecided and not "
-            "bundled; see airgap-bundle discover"
-        )
-
-
 def _encode(document: dict[str, object]) -> bytes:
     import json
 
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _print_plan(pinned: tuple[PinnedImage, ...], form: Format) -> None:
-    from airgap_bundler.listing import plan_document, plan_text
-
-    print_result(plan_document(pinned), plan_text(pinned), form)
-
-
-def _print_created(created: CreatedBundle, form: Format) -> None:
-    from airgap_shared.console.report import statement_document, statement_text
-    from airgap_shared.console.text import byte_size
-
-    print_result(
-        {
-            "bundle": str(created.path),
-            "size": created.size,
-            "keyId": created.key_id,
-            **statement_document(created.statement),
-        },
-        f"wrote {created.path} ({byte_size(created.size)}), signed by {created.key_id}\n\n"
-        + statement_text(created.statement),
-        form,
-    )

@@ -97,7 +97,7 @@ def same_but_time(statement: Statement, earlier: Statement, wishes: TimeWishes) 
     release, before = statement.release, earlier.release
     created, expires = release.created, release.expires
     if not wishes.created and _is_recent(before, created):
-        created, expires = before.created, before.expires
+        created, expires = before.created, before.created + (expires - created)
     sequence = release.sequence if wishes.sequence else int(created.timestamp())
     release = replace(release, sequence=sequence, created=created, expires=expires)
     candidate = replace(statement, release=release)

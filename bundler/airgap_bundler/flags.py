@@ -10,68 +10,33 @@ from pathlib import Path
 from airgap_shared import __version__
 from airgap_shared.bundle.names import is_application_name, is_label
 from airgap_shared.bundle.statement import Release
-from airgap_shared.console.files import read_key_file, refuse_input, refuse_stranger
-from airgap_shared.errors import KeyFileInvalid, UsageError
+from airgap_shared.console.files import refuse_input, refuse_strange_parts, refuse_stranger
+from airgap_shared.errors import UsageError
 from airgap_shared.oci.platform import Platform
-from airgap_shared.trust.keys import PrivateKey, parse_private_key
+from airgap_shared.stores.partialfiles import related_files
+from airgap_shared.stores.progress import Progress
 
 ALL_PLATFORMS = "all"
 #: Set to a Unix time, it is taken for the time of creation (reproducible-builds.org).
 EPOCH = "SOURCE_DATE_EPOCH"
-_SHELF_LIFE = timedelta(days=180)
-_EPOCH_LIMIT = int((datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _SHELF_LIFE).timestamp())
+#: So long a bundle may be imported at most, in days.
+
+_LONGEST_LIFE = 3660
+_LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_EPOCH_LIMIT = int((_LAST_MOMENT - timedelta(days=_LONGEST_LIFE)).timestamp())
 _SEQUENCE_LIMIT = 2**63 - 1
-_PASSPHRASE_LIMIT = 4096
-
-
-def read_passphrase(path: Path | None) -> bytes | None:
-    """The first line of a passphrase file; None without a file.
-
-    Raises:
-        KeyFileInvalid: it cannot be read, or its first line is no passphrase.
-
-    """
-    if path is None:
-        return None
-    try:
-        with path.open("rb") as file:
-            line = file.readline(_PASSPHRASE_LIMIT + 1)
-    except OSError as problem:
-        raise KeyFileInvalid(
-            f"cannot read the passphrase: {problem.strerror}", where=str(path)
-        ) from problem
-    phrase = line.removesuffix(b"\n").rstrip(b"\r")
-    if not phrase:
-        raise KeyFileInvalid("the passphrase is empty", where=str(path))
-    if len(phrase) > _PASSPHRASE_LIMIT:
-        raise KeyFileInvalid("the passphrase has no end", where=str(path))
-    return phrase
-
-
-def load_key(path: Path, passphrase_file: Path | None) -> PrivateKey:
-    """The private key to sign with, from a file that nobody else can read.
-
-    Raises:
-        KeyFileInvalid: it cannot be used.
-
-    """
-    pem = read_key_file(path)
-    if path.stat().st_mode & 0o077:
-        raise KeyFileInvalid(
-            "other users can read the private key", where=str(path), next_step=f"chmod 600 {path}"
-        )
-    return parse_private_key(pem, read_passphrase(passphrase_file), str(path))
 
 
 def compose_release(
-    name: str, version: str, channel: str, sequence: int | None, created: datetime
+    name: str, labels: tuple[str, str], sequence: int | None, created: datetime, valid_days: int
 ) -> Release:
-    """What is released, judged before anything is fetched.
+    """What is released, judged before anything is fetched; ``labels`` are version and channel.
 
     Raises:
         UsageError: a name or number that a statement cannot hold.
 
     """
+    version, channel = labels
     if not is_application_name(name):
         raise UsageError(
             f"not an application name: {name!r}",
@@ -83,13 +48,15 @@ def compose_release(
             raise UsageError("use 1–128 printable ASCII characters", where=flag)
     if sequence is not None and not 0 <= sequence <= _SEQUENCE_LIMIT:
         raise UsageError(f"use a number from 0 to {_SEQUENCE_LIMIT}", where="--sequence")
+    if not 1 <= valid_days <= _LONGEST_LIFE:
+        raise UsageError(f"use a number from 1 to {_LONGEST_LIFE}", where="--valid-days")
     return Release(
         name,
         version,
         channel,
         int(created.timestamp()) if sequence is None else sequence,
         created,
-        created + _SHELF_LIFE,
+        created + timedelta(days=valid_days),
         f"airgap-bundle/{__version__}",
     )
 
@@ -108,7 +75,16 @@ def creation_time(epoch: str) -> datetime:
     return datetime.fromtimestamp(int(epoch), UTC)
 
 
-def check_output(output: Path, inputs: Sequence[Path]) -> None:
+def note_expiry(release: Release, now: datetime, progress: Progress) -> None:
+    """Warn when a bundle would be past its time at once."""
+    if now > release.expires:
+        progress.note(
+            f"warning: made for {release.created:%Y-%m-%d}, the bundle expired on "
+            f"{release.expires:%Y-%m-%d} and will not be imported; see --valid-days"
+        )
+
+
+def check_output(output: Path, inputs: Sequence[Path], split: bool = False) -> None:
     """A bundle may be replaced by another one; nothing else is ever written over.
 
     Raises:
@@ -119,9 +95,11 @@ def check_output(output: Path, inputs: Sequence[Path]) -> None:
         raise UsageError("the output is a folder", where=str(output), next_step="name a file in it")
     if not output.absolute().parent.is_dir():
         raise UsageError("there is no such folder", where=str(output.absolute().parent))
-    refuse_input(output, inputs)
-    refuse_input(output.with_name(f"{output.name}.partial"), inputs)
+    for path in (output, *related_files(output)):
+        refuse_input(path, inputs)
     refuse_stranger(output)
+    if split:
+        refuse_strange_parts(output)
 
 
 def choose_platforms(texts: Sequence[str], machine: str) -> tuple[Platform, ...]:
@@ -138,3 +116,8 @@ def choose_platforms(texts: Sequence[str], machine: str) -> tuple[Platform, ...]
     if not texts:
         return (Platform.of_machine(machine),)
     return tuple(sorted({Platform.parse(text) for text in texts}, key=str))
+
+
+def names_of(platforms: Sequence[Platform]) -> tuple[str, ...]:
+    """Platforms as a statement names them."""
+    return tuple(map(str, platforms)) or (ALL_PLATFORMS,)

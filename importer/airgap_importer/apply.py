@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from airgap_importer.coverage import Coverage
+from airgap_importer.history.memory import Memory
+from airgap_importer.history.receipt import Receipt
 from airgap_importer.overlay import (
     DEFAULT_DOWNSTREAM,
+    OverlayDirectory,
     StagedOverlay,
     check_overlay,
     check_overlay_directory,
@@ -25,7 +28,8 @@ from airgap_importer.relocationrecord import RelocationRecord, load_relocation_r
 from airgap_importer.rendering import Renderer, Rendering
 from airgap_importer.rewriting import Overlay, compose_overlay
 from airgap_shared.bundle import names
-from airgap_shared.bundle.statement import Statement, format_time
+from airgap_shared.bundle.admission import Step
+from airgap_shared.bundle.statement import Statement
 from airgap_shared.errors import AirgapError
 from airgap_shared.kube.documents import Manifest, load_manifest
 from airgap_shared.kube.imagefields import find_images
@@ -45,6 +49,7 @@ _NOTHING_CHANGED = "nothing was changed"
 _UNSEEN = "content pushed so far stays in the registry, unseen: no tag and no overlay was changed"
 _TAGGING = "the images are in the registry and their tags may be set; the overlay was not changed"
 _IMPORTED = "everything was imported and the overlay was replaced; only records are missing"
+_DONE = "everything was imported, the overlay was replaced, and all is recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,17 @@ class Applied:
     report: PushReport
     coverage: Coverage
     output: Path
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What an import is going to do, found out before anything is changed."""
+
+    relocation: Relocation
+    overlay: Overlay
+    plan: PushPlan
+    place: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +86,10 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """One import of one bundle into one registry and one overlay directory."""
+    """One import of one bundle into one registry and one overlay directory.
+
+    ``shield`` lets the last steps come to their end before a signal ends the import.
+    """
 
     bundle: VerifiedBundle
     target: Target
@@ -78,12 +97,13 @@ class Application:
     output: Path
     jobs: int
     progress: Progress
+    memory: Memory
+    shield: Callable[[], AbstractContextManager[None]]
 
-    def plan(self, choices: Choices) -> tuple[Relocation, PushPlan]:
+    def plan(self, choices: Choices) -> Prepared:
         """Find out what an import would do; nothing is changed."""
         with _telling():
-            relocation, _, plan = self._prepare(choices)
-            return relocation, plan
+            return self._prepare(choices)
 
     def run(self, renderer: Renderer, choices: Choices) -> Applied:
         """Import: verified content first, what people see last.
@@ -93,40 +113,77 @@ class Application:
 
         """
         with _telling() as story:
-            relocation, overlay, plan = self._prepare(choices)
-            push = Push(self.bundle, plan, self.registry, self.jobs)
+            prepared = self._prepare(choices)
+            push = Push(self.bundle, prepared.plan, self.registry, self.jobs)
             push.check_permission()
-            with open_overlay_directory(
-                self.output, self.bundle.statement.release.app
-            ) as directory:
+            app = self.bundle.statement.release.app
+            opened = open_overlay_directory(self.output, app, prepared.place)
+            with opened as directory, self.memory.writing():
                 story.changed = _UNSEEN
                 push.send(self.progress)
                 if choices.read_back:
                     push.read_back(self.progress)
-                staged = directory.stage(overlay, self.bundle.files)
-                promised = replace(promised_by(relocation), digests=self._present(push))
-                proof = prove(overlay, self._render(renderer, staged), promised, self._find())
-                story.changed = _TAGGING
-                push.set_tags()
-                directory.switch(choices.downstream)
-                story.changed = _IMPORTED
-                report, coverage = push.report(), Coverage(overlay, proof)
-                record = self._record.document_with(relocation)
-                directory.write_record(RELOCATION, _encode(record))
-                directory.write_record(RELOCATION_TABLE, relocation.to_csv().encode())
-                directory.write_record(COVERAGE, _encode(coverage.to_document()))
-                directory.write_record(RECEIPT, _encode(self._receipt(report, proof)))
-        return Applied(self.bundle.statement, relocation, report, coverage, self.output)
+                self.memory.reached("pushed")
+                proof = self._prove(directory, prepared, push, renderer)
+                self.memory.reached("proven")
+                with self.shield():
+                    self.memory.confirm()
+                    story.changed = _TAGGING
+                    push.set_tags()
+                    # Too late to stop because of a note.
+                    with suppress(AirgapError):
+                        self.memory.reached("tagged")
+                    directory.switch(choices.downstream)
+                    story.changed = _IMPORTED
+                    applied = self._applied(prepared, push, proof)
+                    self._record(directory, applied)
+                    story.changed = _DONE
+        return applied
 
-    def _prepare(self, choices: Choices) -> tuple[Relocation, Overlay, PushPlan]:
+    def _prepare(self, choices: Choices) -> Prepared:
         """Everything that can fail before anything is changed."""
-        check_overlay_directory(self.output, self.bundle.statement.release.app)
+        place = check_overlay_directory(self.output, self.bundle.statement.release.app)
         relocation = self._relocate()
         overlay = self._compose(relocation)
         check_overlay(overlay, self.bundle.files, choices.downstream)
+        self.registry.ping()
+        self.memory.ask_registry(self.registry)
         check_blobs = choices.check_blobs or choices.read_back
         planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs, check_blobs)
-        return relocation, overlay, planner.plan(choices.move_tags)
+        return Prepared(relocation, overlay, planner.plan(choices.move_tags), place)
+
+    def _prove(
+        self, directory: OverlayDirectory, prepared: Prepared, push: Push, renderer: Renderer
+    ) -> Proof:
+        """Write the new tree aside, render it, and search what comes out.
+
+        What is rendered is found by its path, so that has to lead to what was written.
+        """
+        staged = directory.stage(prepared.overlay, self.bundle.files)
+        promised = replace(promised_by(prepared.relocation), digests=self._present(push))
+        rendering = self._render(renderer, staged)
+        directory.check_place()
+        return prove(prepared.overlay, rendering, promised, self._find())
+
+    def _applied(self, prepared: Prepared, push: Push, proof: Proof) -> Applied:
+        return Applied(
+            self.bundle.statement,
+            prepared.relocation,
+            push.report(),
+            Coverage(prepared.overlay, proof),
+            self.output,
+            self.memory.step,
+        )
+
+    def _record(self, directory: OverlayDirectory, applied: Applied) -> None:
+        """Write what is kept beside the overlay, and remember the import."""
+        relocation = applied.relocation
+        record = self._earlier.document_with(relocation)
+        directory.write_record(RELOCATION, _encode(record))
+        directory.write_record(RELOCATION_TABLE, relocation.to_csv().encode())
+        directory.write_record(COVERAGE, _encode(applied.coverage.to_document()))
+        receipt = self.memory.remember()
+        directory.write_record(RECEIPT, _encode(self._receipt(receipt, applied)))
 
     def _render(self, renderer: Renderer, staged: StagedOverlay) -> Rendering:
         self.progress.begin("render", 1, f"overlay by {renderer.name}")
@@ -144,11 +201,11 @@ class Application:
         }
 
     def _relocate(self) -> Relocation:
-        earlier = self._record.in_target(self.target)
+        earlier = self._earlier.in_target(self.target)
         return relocate(self.bundle.statement.images, self.target, earlier)
 
     @property
-    def _record(self) -> RelocationRecord:
+    def _earlier(self) -> RelocationRecord:
         return load_relocation_record(self.output / _STATE / RELOCATION)
 
     def _find(self) -> Find:
@@ -171,21 +228,14 @@ class Application:
             self.progress.note(note)
         return overlay
 
-    def _receipt(self, report: PushReport, proof: Proof) -> dict[str, object]:
-        """What was imported, by whose signature, and what proved it; no times, no secrets."""
-        release = self.bundle.statement.release
+    def _receipt(self, receipt: Receipt, applied: Applied) -> dict[str, object]:
+        """The receipt with what is of interest beside this overlay; no secrets."""
+        proof = applied.coverage.proof
         return {
-            "format": 1,
-            "app": release.app,
-            "version": release.version,
-            "channel": release.channel,
-            "sequence": release.sequence,
-            "created": format_time(release.created),
-            "statement": str(Digest.of(self.bundle.statement.to_json())),
-            "signers": [key.key_id for key in self.bundle.signers],
+            **receipt.to_document(),
             "registry": self.target.registry,
             "path": self.target.path,
-            "push": asdict(report),
+            "push": asdict(applied.report),
             "proof": {
                 "renderer": proof.renderer,
                 "uses": proof.uses,

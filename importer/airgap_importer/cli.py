@@ -9,6 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airgap_importer.history.cli import (
+    EndpointOption,
+    NamespaceOption,
+    PasswordOption,
+    PlainHttpOption,
+    StateDirOption,
+    UsernameOption,
+    audit,
+    state_app,
+    status,
+)
+from airgap_importer.trustcli import trust as trust_commands
+from airgap_shared.console.access import state_folder
 from airgap_shared.console.application import (
     AuthfileOption,
     CaFileOption,
@@ -17,19 +30,27 @@ from airgap_shared.console.application import (
     TokenHostsOption,
     UploadHostsOption,
     make_application,
+    run_application,
 )
 from airgap_shared.console.inspection import (
     BundleArgument,
     FormatOption,
     JobsOption,
-    KeysOption,
-    expiry_note,
 )
 from airgap_shared.console.outcome import Format, command, print_result
+from airgap_shared.console.trusting import (
+    AppOption,
+    KeysOption,
+    NowOption,
+    PolicyOption,
+    SignaturesOption,
+    ThresholdOption,
+    TrustOptions,
+    clock_reading,
+)
 
 if TYPE_CHECKING:
-    from airgap_importer.apply import Applied
-    from airgap_importer.pushplan import PushPlan
+    from airgap_importer.apply import Applied, Prepared
     from airgap_importer.relocation import Relocation
 
 app = make_application(
@@ -39,34 +60,26 @@ app = make_application(
 )
 
 HostArgument = Annotated[str, typer.Argument(metavar="HOST", help="The registry, HOST[:PORT].")]
-PlainHttpOption = Annotated[bool, typer.Option("--plain-http", help="The registry has no TLS.")]
-UsernameOption = Annotated[
-    str | None, typer.Option("--username", "-u", metavar="NAME", help="The user to push as.")
-]
-PasswordOption = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-]
+app.command("status")(status)
+app.command("audit")(audit)
+app.add_typer(state_app)
+app.add_typer(trust_commands, name="trust")
 
 
 @app.command()
 def apply(
     bundle: BundleArgument,
-    endpoint: Annotated[
-        str,
-        typer.Option(
-            "--registry-endpoint", metavar="HOST[:PORT][/PREFIX]", help="The private registry."
-        ),
-    ],
-    namespace: Annotated[
-        str,
-        typer.Option(
-            "--image-namespace", metavar="NS", help="The path all images get; may be empty."
-        ),
-    ],
+    endpoint: EndpointOption,
+    namespace: NamespaceOption,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the overlay is written.")
     ],
     keys: KeysOption = None,
+    threshold: ThresholdOption = None,
+    policy: PolicyOption = None,
+    named: AppOption = "",
+    signatures: SignaturesOption = None,
+    now: NowOption = "",
     plain_http: PlainHttpOption = False,
     ca_file: CaFileOption = None,
     cert_file: CertFileOption = None,
@@ -93,6 +106,22 @@ def apply(
         str,
         typer.Option("--downstream", metavar="NAME", help="Your overlay, made once and kept."),
     ] = "this-cluster",
+    allow_rollback: Annotated[
+        int | None,
+        typer.Option(
+            "--allow-rollback", metavar="SEQ", help="Go back to the older release SEQ; is recorded."
+        ),
+    ] = None,
+    allow_jump: Annotated[
+        int | None,
+        typer.Option(
+            "--allow-sequence-jump", metavar="SEQ", help="Take an implausibly high sequence."
+        ),
+    ] = None,
+    channel: Annotated[
+        str, typer.Option("--channel", metavar="NAME", help="The channel it must be of.")
+    ] = "",
+    state_dir: StateDirOption = None,
     jobs: JobsOption = 4,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")
@@ -109,29 +138,44 @@ def apply(
     """
     with command(form):
         from airgap_importer.apply import Application, Choices
+        from airgap_importer.history.folder import latest_seen
+        from airgap_importer.history.memory import Memory, Terms
         from airgap_importer.relocation import parse_target
         from airgap_importer.rendering import choose_renderer
+        from airgap_shared.bundle.admission import Consent, Gate, check_clock
         from airgap_shared.console.access import (
             RegistryOptions,
             given_credential,
             open_registries,
         )
-        from airgap_shared.console.files import load_policy, open_medium
+        from airgap_shared.console.files import open_medium
         from airgap_shared.console.progress import open_progress
+        from airgap_shared.console.signals import finished_first
         from airgap_shared.stores.opening import open_bundle
 
-        policy = load_policy(keys or [])
+        trust = TrustOptions(keys, threshold, named, signatures, now, policy)
+        trusted, clock, folder = trust.policy(), clock_reading(), state_folder(state_dir)
         target = parse_target(endpoint, namespace, plain_http)
-        credential = given_credential(username, password_stdin)
-        plain = (target.registry,) if plain_http else ()
+        moment = check_clock(trust.moment(clock), latest_seen(folder), trusted)
+        gate = Gate(trusted, moment, named, str(target))
+        flags = {
+            "--allow-rollback": allow_rollback,
+            "--allow-sequence-jump": allow_jump,
+            "--channel": channel or None,
+            "--now": now or None,
+            "--move-tags": "yes" if move_tags else None,
+        }
+        agreed = tuple(f"{flag} {value}" for flag, value in flags.items() if value is not None)
+        consent = Consent(allow_rollback, allow_jump)
+        terms = Terms(consent, channel, None if now else clock, agreed, dry_run)
         options = RegistryOptions(
-            plain,
+            (target.registry,) if plain_http else (),
             ca_file,
             cert_file,
             key_file,
             tuple(token_hosts or ()),
             authfile,
-            credential,
+            given_credential(username, password_stdin),
             writes=True,
             upload_hosts=tuple(upload_hosts or ()),
         )
@@ -139,15 +183,16 @@ def apply(
         with (
             open_medium(bundle) as medium,
             open_registries(options, jobs, progress.note) as registries,
+            Memory(folder, target, gate, terms, progress.note) as memory,
         ):
-            verified = open_bundle(medium, policy)
-            if note := expiry_note(verified.statement):
-                progress.note(note)
+            verified = open_bundle(medium, gate, memory.admit, trust.detached())
             registry = registries.open(target.registry)
-            application = Application(verified, target, registry, output, jobs, progress)
+            application = Application(
+                verified, target, registry, output, jobs, progress, memory, finished_first
+            )
             choices = Choices(move_tags, check_blobs, read_back, downstream)
             if dry_run:
-                _print_plan(*application.plan(choices), form)
+                _print_plan(application.plan(choices), form)
                 return
             renderer = choose_renderer(shutil.which("kubectl"), shutil.which("kustomize"))
             _print_applied(application.run(renderer, choices), form)
@@ -222,16 +267,17 @@ def logout(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_application(app)
 
 
 def _note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _print_plan(relocation: Relocation, plan: PushPlan, form: Format) -> None:
+def _print_plan(prepared: Prepared, form: Format) -> None:
     from airgap_shared.console.text import byte_size
 
+    relocation, plan = prepared.relocation, prepared.plan
     size = sum(blob.size for blob in plan.to_send)
     missing = sum(len(repository.missing) for repository in plan.repositories)
     print_result(
@@ -261,6 +307,9 @@ def _print_applied(applied: Applied, form: Format) -> None:
         {
             "app": release.app,
             "version": release.version,
+            "sequence": release.sequence,
+            "step": applied.step.value,
+            "alreadyImported": applied.step == "same",
             "output": str(applied.output),
             "images": applied.relocation.to_document()["images"],
             "push": asdict(report),
@@ -271,7 +320,8 @@ def _print_applied(applied: Applied, form: Format) -> None:
             },
             "coverage": coverage.to_document(),
         },
-        f"imported {release.app} {release.version}: {count} images in "
+        f"{'already imported' if applied.step == 'same' else 'imported'} "
+        f"{release.app} {release.version}: {count} images in "
         f"{report.repositories} repositories\n"
         f"  sent {report.blobs_sent} blobs ({byte_size(report.bytes_sent)}), "
         f"mounted {report.blobs_mounted}, pushed {report.manifests_pushed} manifests "

@@ -8,11 +8,15 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from airgap_shared.bundle.names import is_safe_component
+
+PARTIAL = ".partial"
 
 _DEEPEST = 16
 _OUR_DEPTH = 4
@@ -69,12 +73,52 @@ def write_tree(parent: int, name: str, tree: Tree) -> None:
         os.close(folder)
 
 
+def make_directories(path: Path) -> None:
+    """Make a directory and those above it that are missing, their names on the disk afterwards."""
+    if path.is_dir():
+        return
+    make_directories(path.parent)
+    with suppress(FileExistsError):
+        path.mkdir()
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Have the names in the directory at a path on the disk, where we may read it."""
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return
+    try:
+        sync(folder)
+    finally:
+        os.close(folder)
+
+
 def write_file(parent: int, name: str, content: bytes) -> None:
     """Make a new file, its content on the disk when this returns."""
     with os.fdopen(os.open(name, _NEW_FILE, 0o666, dir_fd=parent), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def replace_file(parent: int, name: str, content: bytes) -> None:
+    """Write a file whole or not at all: old or new, on the disk when this returns."""
+    partial = name + PARTIAL
+    remove(parent, partial)
+    write_file(parent, partial, content)
+    os.replace(partial, name, src_dir_fd=parent, dst_dir_fd=parent)
+    sync(parent)
+
+
+def remove(parent: int, name: str) -> None:
+    """Remove a file, a link or a whole directory; nothing where there is nothing."""
+    match kind_of(parent, name):
+        case "directory":
+            shutil.rmtree(name, dir_fd=parent)
+        case "other":
+            os.unlink(name, dir_fd=parent)
 
 
 def sync(folder: int) -> None:

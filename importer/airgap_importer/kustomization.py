@@ -82,14 +82,17 @@ def downstream_text() -> bytes:
     )
 
 
-def interlock_text() -> bytes:
-    """The kustomization that stands in for the midstream while the trees are being replaced."""
+def bridge_text(midstream: str) -> bytes:
+    """The kustomization that stands in for the midstream while the trees are being replaced.
+
+    It deploys the new release from ``midstream``, where it was staged.
+    """
     return _text(
-        "# airgap-import apply was stopped while it replaced this directory.",
-        "# Nothing can be deployed from here until airgap-import apply has run again.",
+        "# airgap-import apply was stopped while it replaced this directory. What is deployed from",
+        "# here is the new release, whole; the next airgap-import apply puts it in its place.",
         *_HEAD,
         "bases:",
-        f"- {quoted('../../run-airgap-import-apply-again')}",
+        f"- {quoted(f'../../{midstream}')}",
     )
 
 

@@ -13,27 +13,28 @@ import errno
 import fcntl
 import logging
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap_importer.filetree import (
+    PARTIAL,
     Tree,
     kind_of,
+    make_directories,
     names_in,
     open_directory,
     opened,
+    remove,
+    replace_file,
     sync,
     tree_of,
-    write_file,
     write_tree,
 )
-from airgap_importer.kustomization import FILE_NAME, downstream_text, interlock_text
+from airgap_importer.kustomization import FILE_NAME, bridge_text, downstream_text
 from airgap_importer.overlaymarker import (
     MARKER,
-    PARTIAL,
     STATE,
     check_ownership,
     check_places,
@@ -46,6 +47,7 @@ from airgap_shared.bundle.names import is_safe_component, is_safe_path
 from airgap_shared.errors import (
     DiskFull,
     Locked,
+    OverlayNotOurs,
     OverlayNotWritable,
     OverlayRefused,
     UsageError,
@@ -55,8 +57,11 @@ from airgap_shared.kube.objects import ManifestFile
 DEFAULT_DOWNSTREAM = "this-cluster"
 
 _LOG = logging.getLogger(__name__)
-_STAGED = "staged"
-_INTERLOCK = "interlock"
+#: Where a new tree is written; the second where the bridge in place leads to the first.
+_STAGED = ("staged", "staged-again")
+_BRIDGE = "bridge"
+_NEXT_BASE = "next-base"
+_LONGEST_BRIDGE = 4096
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LINK_IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR})
 
@@ -68,21 +73,39 @@ class StagedOverlay:
     midstream: Path
 
 
-def check_overlay_directory(path: Path, app: str) -> None:
+def check_overlay_directory(path: Path, app: str) -> Path:
     """See, without changing anything, whether ``path`` is ours or free to be taken.
+
+    Gives the place that it is, past all symbolic links: what is written later goes there.
 
     Raises:
         OverlayNotOurs: it holds something else, another application, or a link in the wrong place.
-        OverlayNotWritable: it cannot be read.
+        OverlayNotWritable: it cannot be read or written.
 
     """
+    _check_writable(path)
     with _told(path), ExitStack() as stack:
+        place = _real(path)
         try:
-            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return
+            return place
         stack.callback(os.close, folder)
         check_ownership(folder, path, app)
+    return place
+
+
+def _check_writable(path: Path) -> None:
+    """Raise OverlayNotWritable where the kernel would not let us write, or make, the directory."""
+    place = path.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+        raise OverlayNotWritable(
+            "the overlay cannot be written: the file system is read-only, or not yours to write",
+            where=str(place),
+            next_step="choose another --output, or have it made writable",
+        )
 
 
 def check_overlay(overlay: Overlay, upstream: Iterable[ManifestFile], downstream: str) -> None:
@@ -103,10 +126,13 @@ def check_overlay(overlay: Overlay, upstream: Iterable[ManifestFile], downstream
 
 
 @contextmanager
-def open_overlay_directory(path: Path, app: str) -> Iterator[OverlayDirectory]:
+def open_overlay_directory(
+    path: Path, app: str, place: Path | None = None
+) -> Iterator[OverlayDirectory]:
     """Take an overlay directory for the application ``app``; make it if need be.
 
-    What a killed run left is removed. Nobody else can open the directory meanwhile.
+    What a killed run left is removed. Nobody else can open the directory meanwhile. ``place`` is
+    what :func:`check_overlay_directory` gave; a path that leads elsewhere by now is not followed.
 
     Raises:
         OverlayNotOurs: it holds something else, another application, or a link in the wrong place.
@@ -116,27 +142,34 @@ def open_overlay_directory(path: Path, app: str) -> Iterator[OverlayDirectory]:
     """
     with ExitStack() as stack:
         with _told(path):
-            path.mkdir(parents=True, exist_ok=True)
-            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            place = place or _real(path)
+            if _real(place) != place:
+                raise _replaced(path)
+            make_directories(place)
+            folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, folder)
+            _check_same(folder, place, path)
             check_ownership(folder, path, app)
             state = _state_of(folder)
             stack.callback(os.close, state)
             _lock(state, path)
-            _tidy(state)
+            bridged = _bridged(folder)
+            _tidy(state, bridged)
             if kind_of(state, MARKER) == "absent":
-                _write_record(state, MARKER, marker_of(app))
+                replace_file(state, MARKER, marker_of(app))
                 sync(folder)
-        yield OverlayDirectory(path, folder, state)
+        staged = _STAGED[bridged == _STAGED[0]]
+        yield OverlayDirectory(path, place, (folder, state), staged)
 
 
 class OverlayDirectory:
     """An overlay directory that is ours; made by :func:`open_overlay_directory`."""
 
-    def __init__(self, path: Path, folder: int, state: int) -> None:
+    def __init__(self, path: Path, place: Path, opened: tuple[int, int], staged: str) -> None:
         self.path = path
-        self._folder = folder
-        self._state = state
+        self._place = place
+        self._folder, self._state = opened
+        self._staged = staged
 
     def stage(self, overlay: Overlay, upstream: Iterable[ManifestFile]) -> StagedOverlay:
         """Write the whole new tree below ``.airgap``, where nobody deploys from.
@@ -148,46 +181,62 @@ class OverlayDirectory:
         """
         tree = _tree(overlay, upstream)
         tree.setdefault("upstream", {})
-        tree[_INTERLOCK] = {FILE_NAME: interlock_text()}
+        midstream = f"{STATE}/{self._staged}/overlays/midstream"
+        tree[_BRIDGE] = {**_below(tree, "overlays", "midstream"), FILE_NAME: bridge_text(midstream)}
+        tree[_NEXT_BASE] = _below(tree, "base")
         with _told(self.path):
-            _remove(self._state, _STAGED)
-            write_tree(self._state, _STAGED, tree)
+            remove(self._state, self._staged)
+            write_tree(self._state, self._staged, tree)
             sync(self._state)
-        return StagedOverlay(self.path / STATE / _STAGED / "overlays" / "midstream")
+        return StagedOverlay(self._place / midstream)
+
+    def check_place(self) -> None:
+        """See whether the path still leads to the directory that was opened.
+
+        Raises:
+            OverlayNotOurs: something else was put there meanwhile.
+
+        """
+        _check_same(self._folder, self._place, self.path)
 
     def switch(self, downstream: str = DEFAULT_DOWNSTREAM) -> None:
         """Put the staged tree in place; all of it or, when that fails, nothing.
 
-        A kill in between leaves a midstream that refuses to be deployed, never a mixture.
+        At every moment the midstream deploys the old or the new release, whole: while the trees
+        are replaced it is a bridge to the staged one. A kill in between leaves that, too.
 
         Raises:
             OverlayNotOurs: a link or file stands where a directory of ours must be.
             OverlayNotWritable, DiskFull: something could not be moved; the old state is back.
 
         """
+        self.check_place()
         with _told(self.path), self.planned_switch() as swaps:
             carry_out(swaps)
         with _told(self.path, changed="everything was imported and the overlay was replaced"):
             self._make_downstream(downstream)
-            _remove(self._state, _STAGED)
+            _tidy(self._state, "")
 
     @contextmanager
     def planned_switch(self) -> Iterator[tuple[Swap, ...]]:
-        """The steps of :meth:`switch`, in order, each of them durable when it is done."""
+        """The steps of :meth:`switch`, in order, each of them durable when it is done.
+
+        What the bridge leads to stays untouched until the last step, which replaces the bridge.
+        """
         check_places(self._folder, self.path)
         if kind_of(self._folder, "overlays") == "absent":
             os.mkdir("overlays", dir_fd=self._folder)
         with ExitStack() as stack:
-            tree = opened(stack, self._state, _STAGED)
+            tree = opened(stack, self._state, self._staged)
             tree_overlays = opened(stack, tree, "overlays")
             overlays = opened(stack, self._folder, "overlays")
             swaps = [
                 Swap(tree, "upstream", self._folder, "upstream"),
-                Swap(tree, "base", self._folder, "base"),
+                Swap(tree, _NEXT_BASE, self._folder, "base"),
                 Swap(tree_overlays, "midstream", overlays, "midstream"),
             ]
             if kind_of(overlays, "midstream") == "directory":
-                swaps.insert(0, Swap(tree, _INTERLOCK, overlays, "midstream"))
+                swaps.insert(0, Swap(tree, _BRIDGE, overlays, "midstream"))
             yield tuple(swaps)
 
     def write_record(self, name: str, content: bytes) -> None:
@@ -197,10 +246,10 @@ class OverlayDirectory:
             OverlayNotWritable, DiskFull: it cannot be written.
 
         """
-        if not is_safe_component(name) or name in (MARKER, _STAGED):
+        if not is_safe_component(name) or name in (MARKER, *_STAGED):
             raise ValueError(f"{name!r} cannot name a record")
         with _told(self.path):
-            _write_record(self._state, name, content)
+            replace_file(self._state, name, content)
 
     def _make_downstream(self, name: str) -> None:
         with ExitStack() as stack:
@@ -211,9 +260,28 @@ class OverlayDirectory:
             downstreams = opened(stack, overlays, "downstreams")
             if kind_of(downstreams, name) != "absent":
                 return
-            staged = opened(stack, self._state, _STAGED)
+            staged = opened(stack, self._state, self._staged)
             write_tree(staged, "downstream", {FILE_NAME: downstream_text()})
             Swap(staged, "downstream", downstreams, name).apply()
+
+
+def _check_same(folder: int, place: Path, path: Path) -> None:
+    """Raise OverlayNotOurs where an open directory is not, or no more, what stands in its place."""
+    try:
+        same = os.path.samestat(place.stat(), os.fstat(folder)) and _real(place) == place
+    except OSError:
+        same = False
+    if not same:
+        raise _replaced(path)
+
+
+def _real(path: Path) -> Path:
+    """The path without symbolic links; of a loop of links, the loop, which cannot be opened."""
+    return Path(os.path.realpath(path))
+
+
+def _replaced(path: Path) -> OverlayNotOurs:
+    return not_ours("was replaced by something else while apply was at work", path)
 
 
 def _state_of(folder: int) -> int:
@@ -233,28 +301,37 @@ def _lock(state: int, path: Path) -> None:
         _LOG.warning("%s cannot be locked: %s", path, error.strerror)
 
 
-def _tidy(state: int) -> None:
-    """Remove what a killed run left."""
-    _remove(state, _STAGED)
+def _bridged(folder: int) -> str:
+    """The staged tree that a killed run left in use; empty when there is none."""
+    with ExitStack() as stack:
+        place = folder
+        for name in ("overlays", "midstream"):
+            if kind_of(place, name) != "directory":
+                return ""
+            place = opened(stack, place, name)
+        try:
+            file = os.open(FILE_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
+        except OSError:
+            return ""
+        with os.fdopen(file, "rb") as text:
+            found = text.read(_LONGEST_BRIDGE)
+    bridges = {bridge_text(f"{STATE}/{name}/overlays/midstream"): name for name in _STAGED}
+    return bridges.get(found, "")
+
+
+def _tidy(state: int, bridged: str) -> None:
+    """Remove what a killed run left, but for the staged tree that is in use."""
     for name in names_in(state):
-        if name.endswith(PARTIAL):
-            _remove(state, name)
+        if name.endswith(PARTIAL) or (name in _STAGED and name != bridged):
+            remove(state, name)
 
 
-def _remove(parent: int, name: str) -> None:
-    match kind_of(parent, name):
-        case "directory":
-            shutil.rmtree(name, dir_fd=parent)
-        case "other":
-            os.unlink(name, dir_fd=parent)
-
-
-def _write_record(state: int, name: str, content: bytes) -> None:
-    partial = name + PARTIAL
-    _remove(state, partial)
-    write_file(state, partial, content)
-    os.replace(partial, name, src_dir_fd=state, dst_dir_fd=state)
-    sync(state)
+def _below(tree: Tree, *names: str) -> Tree:
+    """A directory in a tree; empty where there is none."""
+    for name in names:
+        found = tree.get(name, {})
+        tree = found if isinstance(found, dict) else {}
+    return tree
 
 
 def _tree(overlay: Overlay, upstream: Iterable[ManifestFile]) -> Tree:

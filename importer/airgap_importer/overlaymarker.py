@@ -8,14 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from airgap_importer.filetree import kind_of, names_in, opened
+from airgap_importer.filetree import PARTIAL, kind_of, names_in, opened
 from airgap_shared.errors import OverlayNotOurs
 from airgap_shared.oci.fields import Fields, parse_json
 
 FORMAT = 1
 STATE = ".airgap"
 MARKER = "marker.json"
-PARTIAL = ".partial"
 
 _TOOL = "airgap-import"
 _LARGEST_MARKER = 64 * 1024

@@ -105,7 +105,6 @@ class PushPlanner:
             AirgapError: of the groups 20–25.
 
         """
-        self._target.ping()
         release = ReleaseTags(self._tagged(), move_tags)
         due = release.due(self._lookup, self._jobs)
         roots = self._roots().items()

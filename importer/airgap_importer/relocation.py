@@ -19,6 +19,8 @@ from airgap_shared.oci.reference import (
     parse_reference,
 )
 
+#: The repository that holds the receipts of imports; no image gets this name.
+RECEIPTS = "airgap-receipts"
 _SUFFIX_LENGTH = 8
 
 
@@ -97,6 +99,9 @@ class Target:
         """The repository for an image with this last path segment."""
         return "/".join(part for part in (self.path, last) if part)
 
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.path}".rstrip("/")
+
 
 def parse_target(endpoint: str, namespace: str, plain_http: bool) -> Target:
     """Read ``--registry-endpoint`` (``https://`` allowed, a path too) and ``--image-namespace``.
@@ -174,7 +179,7 @@ def _repositories(
 ) -> dict[str, str]:
     kept = {name: earlier[name] for name in names if name in earlier}
     taken = Counter(target.repository(_last(name)) for name in names if name not in kept)
-    taken.update({*earlier.values()} | {*kept.values()})
+    taken.update({*earlier.values()} | {*kept.values()} | {target.repository(RECEIPTS)})
     result = dict(kept)
     for name in names:
         if name not in result:

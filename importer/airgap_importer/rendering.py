@@ -24,6 +24,8 @@ _SEPARATOR = re.compile(rb"^---[ \t]*\r?\n", re.MULTILINE)
 _LONGEST_COMPLAINT = 2000
 # Nothing of the user's environment: no kubeconfig, no plugins, no proxies.
 _ENVIRONMENT = {"HOME": "/nonexistent", "PATH": "/usr/local/bin:/usr/bin:/bin"}
+# The kubectl of some distributions asks a cluster for its version first, whatever it is to do.
+_NO_CLUSTER = "--server=none://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +89,16 @@ class OwnRenderer:
 
 def choose_renderer(kubectl: str | None, kustomize: str | None) -> Renderer:
     """The best renderer there is; the arguments are paths of programs, if there are any."""
-    for label, command, version in (
-        ("kubectl", (kubectl, "kustomize"), (kubectl, "version", "--client")),
-        ("kustomize", (kustomize, "build"), (kustomize, "version")),
+    for label, program, command, version in (
+        ("kubectl", kubectl, ("kustomize", _NO_CLUSTER), ("version", "--client", _NO_CLUSTER)),
+        ("kustomize", kustomize, ("build",), ("version",)),
     ):
-        program = command[0]
         if program is None:
             continue
-        found = _version(label, [program, *filter(None, version[1:])])
+        found = _version(label, [program, *version])
         # kubectl before 1.14 has no such subcommand and does not know the flag either.
-        if found and _answers([program, command[1] or "", "--help"]):
-            return ProgramRenderer(f"{label} {found}", (program, command[1] or ""))
+        if found and _answers([program, *command, "--help"]):
+            return ProgramRenderer(f"{label} {found}", (program, *command))
         _LOG.info("%s cannot render kustomizations", program)
     return OwnRenderer()
 

@@ -71,7 +71,7 @@ def carry_out(swaps: Sequence[Swap]) -> None:
 def _put_back(swaps: Sequence[Swap]) -> None:
     """Undo from the last to the first, and no further than that works.
 
-    The first is the interlock: it stays while anything behind it is new.
+    The first is the bridge: it stays while anything behind it is new.
     """
     for swap in reversed(swaps):
         try:
@@ -80,6 +80,6 @@ def _put_back(swaps: Sequence[Swap]) -> None:
             _LOG.warning("%s could not be put back: %s", swap, error)
             raise OverlayNotWritable(
                 f"the old {swap} could not be put back: {error.strerror}",
-                changed="the overlay is half replaced and cannot be deployed",
+                changed="the overlay is half replaced; what it deploys is the new release, whole",
                 next_step="run airgap-import apply again",
             ) from error

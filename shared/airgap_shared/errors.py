@@ -72,6 +72,14 @@ class KeyFileInvalid(UsageError):
     """A key file cannot be used."""
 
 
+class SignerFailed(UsageError):
+    """The program that should sign cannot be run, or gives no signature."""
+
+
+class PolicyInvalid(UsageError):
+    """A trust policy contradicts itself, cannot be read, or does not follow the one in force."""
+
+
 class ManifestSourceInvalid(UsageError):
     """A manifest given by the user cannot be read as Kubernetes reads it."""
 
@@ -125,6 +133,18 @@ class EnvelopeInvalid(BundleFormatError):
     """The signature envelope cannot be read."""
 
 
+class FormatUnsupported(BundleFormatError):
+    """A bundle of a later format, or one that needs what this tool does not know."""
+
+
+class PartMissing(BundleFormatError):
+    """A part of a split bundle is missing, cut off, or not the one that belongs there."""
+
+
+class PartIndexInvalid(BundleFormatError):
+    """The index of a split bundle cannot be read, or contradicts the parts."""
+
+
 # 11: signature ----------------------------------------------------------------------------------
 
 
@@ -146,6 +166,22 @@ class KeyUntrusted(SignatureError):
     """Signed, but by no key that is trusted here."""
 
 
+class KeyRevoked(SignatureError):
+    """Signed by a key that is revoked here."""
+
+
+class KeyExpired(SignatureError):
+    """Signed by a key outside the time for which it is trusted here."""
+
+
+class SignatureThresholdNotMet(SignatureError):
+    """Signed by fewer trusted keys than the policy asks for."""
+
+
+class PayloadMismatch(SignatureError):
+    """A detached signature is about something else."""
+
+
 class PayloadTypeUnsupported(SignatureError):
     """What is signed is not an in-toto statement."""
 
@@ -156,6 +192,51 @@ class PredicateTypeUnsupported(SignatureError):
 
 class StatementInvalid(SignatureError):
     """The signed statement does not follow the bundle specification."""
+
+
+# 12: policy: properly signed, but not to be imported here or now ---------------------------------
+
+
+class PolicyError(AirgapError):
+    """A properly signed bundle that this site does not take."""
+
+    exit_code = 12
+
+
+class AppNotAllowed(PolicyError):
+    """The policy does not allow this application, or not into this registry."""
+
+
+class AppMismatch(PolicyError):
+    """The bundle is of another application than the one that was asked for."""
+
+
+class BundleExpired(PolicyError):
+    """The bundle is past its time, or older than the policy allows."""
+
+
+class BundleStale(PolicyError):
+    """The newest bundle that was imported is past its time: a newer one is due."""
+
+
+class RollbackDetected(PolicyError):
+    """The bundle is older than one that was imported."""
+
+
+class Equivocation(PolicyError):
+    """Two different bundles claim to be the same release."""
+
+
+class SequenceJump(PolicyError):
+    """The bundle's sequence is so high that nothing could follow it."""
+
+
+class ClockSkew(PolicyError):
+    """The bundle was made in the future, by this machine's clock."""
+
+
+class ClockWentBackwards(PolicyError):
+    """The clock of this machine is behind the time it showed at an earlier import."""
 
 
 # 13: integrity: copy the bundle again -----------------------------------------------------------
@@ -246,6 +327,22 @@ class YamlAliasLimit(ContentRefused):
 
 class YamlDuplicateKey(ContentRefused):
     """A YAML mapping names the same key twice."""
+
+
+class YamlTagUnsupported(ContentRefused):
+    """A YAML tag that asks for something other than Kubernetes' plain values."""
+
+
+class TextEncodingInvalid(ContentRefused):
+    """A text that is not UTF-8, or holds characters that no text file may hold."""
+
+
+class RemoteBaseForbidden(ContentRefused):
+    """A kustomization that takes parts of the application from elsewhere while it is built."""
+
+
+class PluginForbidden(ContentRefused):
+    """A kustomization that runs programs while it is built."""
 
 
 class UndecidedImages(ContentRefused):
@@ -370,6 +467,10 @@ class OutputNotWritable(LocalError):
 
 class OverlayNotWritable(LocalError):
     """The overlay directory cannot be written."""
+
+
+class StateNotWritable(LocalError):
+    """What an import is remembered by cannot be written."""
 
 
 class OverlayNotOurs(LocalError):

@@ -17,7 +17,11 @@ from support.docker_registry import DockerRegistry
 from support.fault_proxy import FaultProxy, MakeProxy
 from support.gate import BUNDLE, Gate, good_bundle
 from support.hostile import Key
+from support.journey import Journey, write_key_pair
+from support.vendor import Vendor
 from support.victim import Victim
+
+_ENVIRONMENT = ("HOME", "XDG_RUNTIME_DIR", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +47,28 @@ def victim(proxied: tuple[DockerRegistry, FaultProxy], tmp_path: Path, key: Key)
     proxy.clear()
     (tmp_path / "vendor.pub").write_bytes(key.public_pem)
     return Victim(tmp_path, registry, proxy)
+
+
+@pytest.fixture
+def vendor(
+    tmp_path: Path,
+    source_registry: DockerRegistry,
+    make_proxy: MakeProxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Vendor:
+    """Somebody about to make a bundle, without credentials."""
+    for name in _ENVIRONMENT:
+        monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+    folder = tmp_path / "inside" / "work"
+    folder.mkdir(parents=True)
+    write_key_pair(folder, "vendor")
+    return Vendor(folder, make_proxy(source_registry.host))
+
+
+@pytest.fixture
+def journey(tmp_path: Path, source_registry: DockerRegistry, registry: DockerRegistry) -> Journey:
+    """From ``source_registry`` to ``registry``, both open to anybody."""
+    return Journey.begin(tmp_path / "work", source_registry.host, registry.host)
 
 
 @pytest.fixture(scope="session")

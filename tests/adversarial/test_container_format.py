@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from airgap_shared.bundle.admission import Gate
 from airgap_shared.errors import AirgapError
 from airgap_shared.stores.medium import FileMedium, StreamMedium
 from airgap_shared.stores.opening import open_bundle
 from airgap_shared.trust.keys import parse_public_key
 from airgap_shared.trust.policy import TrustPolicy
+from support.budget import budget
+from support.commands import Finished, Shell
+from support.docker_registry import DockerRegistry
+from support.fault_proxy import MakeProxy
+from support.figures import Figure
 from support.hostile import (
     BLOCK,
     END,
@@ -35,7 +43,9 @@ from support.hostile import (
     with_checksum,
 )
 from support.images import digest_of, make_image, opaque_layer
-from support.journey import deployment, succeeded
+from support.in_process import state_of
+from support.journey import deployment, refused, succeeded
+from support.judging import judge_cost, judge_failure, judge_success
 from support.victim import Victim
 
 _LAYER = bytes(range(256))
@@ -92,7 +102,8 @@ class Reader:
 
     def __init__(self, folder: Path, key: Key) -> None:
         self._file = folder / "candidate"
-        self._policy = TrustPolicy((parse_public_key(key.public_pem),))
+        policy = TrustPolicy.of_keys((parse_public_key(key.public_pem),))
+        self._gate = Gate(policy, datetime(2026, 6, 1, tzinfo=UTC))
 
     def from_file(self, data: bytes) -> dict[str, bytes] | str:
         """Content by path if every byte is as signed; otherwise the name of the error."""
@@ -106,7 +117,7 @@ class Reader:
 
     def _outcome(self, medium: FileMedium | StreamMedium) -> dict[str, bytes] | str:
         try:
-            bundle = open_bundle(medium, self._policy)
+            bundle = open_bundle(medium, self._gate)
             found = {file.path: file.content for file in bundle.files}
             found |= {str(d): manifest.raw for d, manifest in bundle.graph.manifests.items()}
             for position, member in bundle.blobs():
@@ -123,6 +134,58 @@ def reader(tmp_path: Path, key: Key) -> Reader:
     return Reader(tmp_path, key)
 
 
+class Importing:
+    """Imports into one namespace of a registry of its own that is emptied after each success."""
+
+    def __init__(self, victim: Victim, draft: Draft, honest: bytes) -> None:
+        self._victim = victim
+        self._signed = draft.digests
+        self._empty = victim.scene()
+        self._expected = self._import(honest, piped=False)
+        assert self._expected
+
+    def tries(self, data: bytes, *, piped: bool) -> bool:
+        """Whether an import succeeded; then it did what the honest one does, else nothing."""
+        done = self._victim.apply(data, piped=piped, namespace="one")
+        if done.code == 0:
+            assert self._judged(done) == self._expected
+            return True
+        assert done.code in (10, 11, 13, 14), done.err
+        after = self._victim.scene()
+        judge_failure(done, self._empty, after, self._signed)
+        if after.registry.blobs:
+            self._clear()
+        return False
+
+    def _import(self, data: bytes, *, piped: bool) -> frozenset[tuple[str, str, str]]:
+        return self._judged(self._victim.apply(data, piped=piped, namespace="one"))
+
+    def _judged(self, done: Finished) -> frozenset[tuple[str, str, str]]:
+        tags = judge_success(done, self._empty, self._victim.scene(), self._signed)
+        self._clear()
+        return tags
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._victim.registry.storage.root / "docker", ignore_errors=True)
+        shutil.rmtree(self._victim.folder / "deploy", ignore_errors=True)
+        shutil.rmtree(state_of(self._victim.folder), ignore_errors=True)
+
+
+@pytest.fixture
+def importing(
+    registry: DockerRegistry,
+    make_proxy: MakeProxy,
+    tmp_path: Path,
+    key: Key,
+    draft: Draft,
+    honest: bytes,
+) -> Importing:
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    (folder / "vendor.pub").write_bytes(key.public_pem)
+    return Importing(Victim(folder, registry, make_proxy(registry.host)), draft, honest)
+
+
 def _content(reader: Reader, data: bytes) -> dict[str, bytes]:
     """What an honest file holds."""
     found = reader.from_file(data)
@@ -135,6 +198,12 @@ def _flipped(data: bytes, at: int, bit: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
 
 
+def _sendable(draft: Draft, number: int) -> frozenset[str] | None:
+    """What may have been sent before the segment at ``number`` is read: blobs, nothing earlier."""
+    first = next(n for n, member in enumerate(draft.members, 1) if member.role == "blob")
+    return draft.digests if number >= first else None
+
+
 def _with(segments: Segments, number: int, segment: bytes) -> Segments:
     return [*segments[:number], segment, *segments[number + 1 :]]
 
@@ -142,12 +211,13 @@ def _with(segments: Segments, number: int, segment: bytes) -> Segments:
 class TestB01:
     """A file that ends early."""
 
-    def test_every_length_is_refused(self, reader: Reader, tiny: bytes) -> None:
+    def test_every_length_is_refused(self, reader: Reader, tiny: bytes, figure: Figure) -> None:
         for length in range(len(tiny)):
             cut = tiny[:length]
             short = {"BundleTruncated"} | ({"NotABundle"} if length < 5 else set())
             assert reader.from_file(cut) in short, length
             assert reader.from_pipe(cut) in short, length
+        figure("truncations of a small bundle, all of them refused", len(tiny))
 
     def test_nothing_is_pushed(self, victim: Victim, draft: Draft, honest: bytes) -> None:
         for length in (len(honest) * part // 8 for part in range(1, 8)):
@@ -162,7 +232,9 @@ class TestB02:
     """One flipped bit, anywhere."""
 
     @pytest.mark.parametrize("part", range(4))
-    def test_is_found_or_changes_nothing(self, reader: Reader, tiny: bytes, part: int) -> None:
+    def test_is_found_or_changes_nothing(
+        self, reader: Reader, tiny: bytes, part: int, figure: Figure
+    ) -> None:
         """Every bit once, by turns from a file and from a pipe."""
         content = _content(reader, tiny)
         harmless = 0
@@ -176,26 +248,33 @@ class TestB02:
                     harmless += 1
         # Bits that RFC 8878 leaves unused, windows, other encodings of the same content.
         assert harmless < len(tiny) * 2 // 50
+        tried = len(range(part, len(tiny), 4)) * 8
+        figure("bits of a small bundle flipped, one at a time: all", tried)
+        figure("bits of a small bundle flipped: refused", tried - harmless)
+        figure("bits of a small bundle flipped: not part of the content, which was right", harmless)
 
+    @pytest.mark.parametrize("part", range(10))
     def test_is_not_seen_in_the_registry(
-        self, victim: Victim, reader: Reader, draft: Draft, honest: bytes
+        self, importing: Importing, honest: bytes, part: int, figure: Figure
     ) -> None:
-        for at in random.Random(7).sample(range(len(honest)), 40):  # noqa: S311
-            changed = _flipped(honest, at, at % 8)
-            if isinstance(reader.from_file(changed), dict):
-                continue
-            before = victim.registry.storage.snapshot()
-            done = victim.apply(changed)
-            assert done.code in (10, 11, 13, 14), done.err
-            after = victim.registry.storage.snapshot()
-            assert (after.manifests, after.tags) == (before.manifests, before.tags)
-            assert set(after.blobs) - set(before.blobs) <= draft.digests
+        """Random bits, each through a whole import, by turns from a file and from a pipe."""
+        source = random.Random(part)  # noqa: S311
+        tried = budget(30, 1000)
+        accepted = 0
+        for number in range(tried):
+            changed = _flipped(honest, source.randrange(len(honest)), source.randrange(8))
+            accepted += importing.tries(changed, piped=number % 2 == 1)
+        figure("random bits flipped, each through a whole import: tried", tried)
+        figure("random bits flipped, each through a whole import: refused", tried - accepted)
+        figure("random bits flipped, each through a whole import: harmless", accepted)
+        figure("random bits flipped, accepted with another state of the registry", 0)
 
 
 def test_b03_every_changed_byte_of_the_archive(
-    reader: Reader, tiny_segments: Segments, tiny: bytes
+    reader: Reader, tiny_segments: Segments, tiny: bytes, figure: Figure
 ) -> None:
     content = _content(reader, tiny)
+    harmless = 0
     for number, segment in enumerate(tiny_segments):
         frames = [(frame_of(one, 1), len(one)) for one in tiny_segments]
         for at in range(len(segment)):
@@ -206,9 +285,34 @@ def test_b03_every_changed_byte_of_the_archive(
             if isinstance(found, dict):
                 # The envelope's key id is a hint, and what it does not define is ignored.
                 assert (number, found) == (0, content), (number, at)
+                harmless += 1
+    tried = sum(map(len, tiny_segments))
+    figure("bytes of the archive changed and compressed again: tried", tried)
+    figure("bytes of the archive changed and compressed again: refused", tried - harmless)
 
 
-def test_b04_every_block_dropped_doubled_or_swapped(reader: Reader, segments: Segments) -> None:
+@pytest.mark.parametrize("way", ["file", "pipe"])
+def test_b03_random_bytes_through_a_whole_import(
+    importing: Importing, segments: Segments, way: str, figure: Figure
+) -> None:
+    source = random.Random(way)  # noqa: S311
+    tried = budget(15, 500)
+    accepted = 0
+    for _ in range(tried):
+        number = source.randrange(len(segments))
+        changed = _flipped(
+            segments[number], source.randrange(len(segments[number])), source.randrange(8)
+        )
+        data = pack(_with(segments, number, changed))
+        accepted += importing.tries(data, piped=way == "pipe")
+    figure("bytes of the archive changed, each through a whole import: tried", tried)
+    figure("bytes of the archive changed, each through a whole import: harmless", accepted)
+
+
+def test_b04_every_block_dropped_doubled_or_swapped(
+    reader: Reader, segments: Segments, figure: Figure
+) -> None:
+    tried = 0
     for number, segment in enumerate(segments):
         blocks = [segment[at : at + BLOCK] for at in range(0, len(segment), BLOCK)]
         for at in range(len(blocks)):
@@ -223,6 +327,29 @@ def test_b04_every_block_dropped_doubled_or_swapped(reader: Reader, segments: Se
                 data = pack([one for one in hostile if one])
                 assert isinstance(reader.from_file(data), str), (number, at)
                 assert isinstance(reader.from_pipe(data), str), (number, at)
+                tried += 1
+    figure("blocks of the archive dropped, doubled or swapped: all refused", tried)
+
+
+@pytest.mark.parametrize("change", ["drop", "double", "swap"])
+def test_b04_blocks_through_a_whole_import(
+    victim: Victim, draft: Draft, segments: Segments, change: str
+) -> None:
+    for number in (0, 3, len(segments) - 2):
+        blocks = [
+            segments[number][at : at + BLOCK] for at in range(0, len(segments[number]), BLOCK)
+        ]
+        changed = {
+            "drop": blocks[:-1],
+            "double": [blocks[0], *blocks],
+            "swap": [*blocks[1:], blocks[0]],
+        }[change]
+        data = pack(_with(segments, number, b"".join(changed)))
+        names = (
+            *("NotABundle", "EnvelopeInvalid", "BundleCorrupt", "BundleTruncated", "BadPadding"),
+            *("MemberMismatch", "TrailingData", "DigestMismatch"),
+        )
+        victim.resists(data, (10, 13), *names, signed=draft.digests)
 
 
 class TestB05:
@@ -294,6 +421,20 @@ class TestB06:
         assert len(data) < 150_000
         victim.resists(assemble([(data, (1 << 32) - 1)]), _FORMAT, "NotABundle")
 
+    @pytest.mark.parametrize("piped", [False, True])
+    @pytest.mark.parametrize("command", ["verify", "inspect"])
+    def test_costs_little(self, tmp_path: Path, key: Key, command: str, piped: bool) -> None:
+        (tmp_path / "vendor.pub").write_bytes(key.public_pem)
+        data = assemble([(self._zeros(1 << 32), (1 << 32) - 1)])
+        (tmp_path / "bomb").write_bytes(data)
+        trusted = ("--key", "vendor.pub") if command == "verify" else ()
+        done = Shell(tmp_path).run(
+            *("airgap-import", command, "-" if piped else "bomb", *trusted),
+            stdin=data if piped else b"",
+            measure=True,
+        )
+        judge_cost(refused(done, _FORMAT, "NotABundle"))
+
     def test_after_the_header_of_the_first_member(self, victim: Victim) -> None:
         frames = [(frame_of(header_of(ENVELOPE, 16 << 20)), BLOCK), (self._zeros(1 << 30), 1 << 30)]
         victim.resists(assemble(frames), _FORMAT, "EnvelopeInvalid", "BundleCorrupt")
@@ -310,7 +451,7 @@ class TestB06:
         frames = [(frame_of(one), len(one)) for one in segments]
         frames[number] = (self._zeros(1 << 30), len(segments[number]))
         names = ("MemberMismatch", "BundleCorrupt")
-        victim.resists(assemble(frames), _FORMAT, *names, signed=draft.digests)
+        victim.resists(assemble(frames), _FORMAT, *names, signed=_sendable(draft, number))
 
     @pytest.mark.parametrize("number", [1, 3, 5])
     def test_after_the_content_of_a_member(
@@ -319,7 +460,7 @@ class TestB06:
         frames = [(frame_of(one), len(one)) for one in segments]
         frames.insert(number + 1, (self._zeros(1 << 30), 1 << 30))
         names = ("MemberMismatch", "BundleCorrupt", "MemberUnexpected")
-        victim.resists(assemble(frames), _FORMAT, *names, signed=draft.digests)
+        victim.resists(assemble(frames), _FORMAT, *names, signed=_sendable(draft, number))
 
 
 class TestB07:
@@ -333,7 +474,7 @@ class TestB07:
         frames = [(frame_of(one), len(one)) for one in segments]
         wide = ZSTD_MAGIC + b"\x00" + window + _raw_block(segments[number])
         frames[number] = (wide, len(segments[number]))
-        victim.resists(assemble(frames), 14, "WindowTooLarge", signed=draft.digests)
+        victim.resists(assemble(frames), 14, "WindowTooLarge", signed=_sendable(draft, number))
 
     @pytest.mark.parametrize("number", [0, 1, 5])
     def test_by_their_content_in_a_single_segment(
@@ -343,7 +484,7 @@ class TestB07:
         size = struct.pack("<Q", (1 << 27) + 1)
         wide = ZSTD_MAGIC + b"\xe0" + size + _raw_block(segments[number])
         frames[number] = (wide, len(segments[number]))
-        victim.resists(assemble(frames), 14, "WindowTooLarge", signed=draft.digests)
+        victim.resists(assemble(frames), 14, "WindowTooLarge", signed=_sendable(draft, number))
 
     def test_more_than_a_gibibyte_in_a_frame(
         self, victim: Victim, draft: Draft, segments: Segments
@@ -376,7 +517,7 @@ class TestB08:
     ) -> None:
         frames = [(frame_of(one), len(one)) for one in segments]
         frames[number] = (start + _raw_block(segments[number]), len(segments[number]))
-        victim.resists(assemble(frames), _FORMAT, "BundleCorrupt", signed=draft.digests)
+        victim.resists(assemble(frames), _FORMAT, "BundleCorrupt", signed=_sendable(draft, number))
 
     @pytest.mark.parametrize("magic", [b"\x1f\x8b\x08\x00", b"\x27\xb5\x2f\xfd", b"PK\x03\x04"])
     def test_a_magic_number(
@@ -421,20 +562,52 @@ _STRANGER = segment_of(blob_path(digest_of(b"stranger")), b"stranger")
 @pytest.mark.parametrize(
     "attack",
     [
-        pytest.param(_insert(2, _OTHER_INDEX), id="b09 a second index before"),
-        pytest.param(_insert(3, _OTHER_INDEX), id="b09 a second index after"),
-        pytest.param(lambda s: [*s[:-1], _OTHER_INDEX, s[-1]], id="b09 a second index at the end"),
-        pytest.param(lambda s: [s[0], s[2], s[1], *s[3:]], id="b10 metadata in another order"),
-        pytest.param(lambda s: [*s[:-3], s[-2], s[-3], s[-1]], id="b10 blobs in another order"),
-        pytest.param(lambda s: [*s[1:2], s[0], *s[2:]], id="b10 the envelope second"),
-        pytest.param(_insert(1, _STRANGER), id="b11 an extra member first"),
-        pytest.param(_insert(4, _STRANGER), id="b11 an extra member between"),
-        pytest.param(lambda s: [*s[:-1], _STRANGER, s[-1]], id="b11 an extra member last"),
-        pytest.param(lambda s: [*s, _STRANGER], id="b11 an extra member after the end"),
-        pytest.param(lambda s: [*s[:2], *s[3:]], id="b12 no index"),
-        pytest.param(lambda s: [*s[:-2], s[-1]], id="b12 no last blob"),
-        pytest.param(lambda s: [*s[:4], *s[5:]], id="b12 no manifest"),
-        pytest.param(lambda s: s[:1], id="b12 no members"),
+        pytest.param(
+            _insert(2, _OTHER_INDEX), id="a second index before", marks=pytest.mark.case("B09")
+        ),
+        pytest.param(
+            _insert(3, _OTHER_INDEX), id="a second index after", marks=pytest.mark.case("B09")
+        ),
+        pytest.param(
+            lambda s: [*s[:-1], _OTHER_INDEX, s[-1]],
+            id="a second index at the end",
+            marks=pytest.mark.case("B09"),
+        ),
+        pytest.param(
+            lambda s: [s[0], s[2], s[1], *s[3:]],
+            id="metadata in another order",
+            marks=pytest.mark.case("B10"),
+        ),
+        pytest.param(
+            lambda s: [*s[:-3], s[-2], s[-3], s[-1]],
+            id="blobs in another order",
+            marks=pytest.mark.case("B10"),
+        ),
+        pytest.param(
+            lambda s: [*s[1:2], s[0], *s[2:]],
+            id="the envelope second",
+            marks=pytest.mark.case("B10"),
+        ),
+        pytest.param(
+            _insert(1, _STRANGER), id="an extra member first", marks=pytest.mark.case("B11")
+        ),
+        pytest.param(
+            _insert(4, _STRANGER), id="an extra member between", marks=pytest.mark.case("B11")
+        ),
+        pytest.param(
+            lambda s: [*s[:-1], _STRANGER, s[-1]],
+            id="an extra member last",
+            marks=pytest.mark.case("B11"),
+        ),
+        pytest.param(
+            lambda s: [*s, _STRANGER],
+            id="an extra member after the end",
+            marks=pytest.mark.case("B11"),
+        ),
+        pytest.param(lambda s: [*s[:2], *s[3:]], id="no index", marks=pytest.mark.case("B12")),
+        pytest.param(lambda s: [*s[:-2], s[-1]], id="no last blob", marks=pytest.mark.case("B12")),
+        pytest.param(lambda s: [*s[:4], *s[5:]], id="no manifest", marks=pytest.mark.case("B12")),
+        pytest.param(lambda s: s[:1], id="no members", marks=pytest.mark.case("B12")),
     ],
 )
 def test_members_other_than_those_signed_for(
@@ -483,6 +656,7 @@ class TestB13:
         header = header_of(f"application/upstream/{name}"[:100], len(file.content))
         hostile = _with(segments, 3, header + padded(file.content))
         victim.resists(pack(hostile), _FORMAT, "MemberMismatch", "BundleCorrupt")
+        assert not Path("/x").exists()
 
     @pytest.mark.parametrize("name", _NAMES)
     def test_in_what_is_signed(self, victim: Victim, draft: Draft, key: Key, name: str) -> None:
@@ -506,7 +680,7 @@ def test_b14_entries_that_are_no_files(
     changed = changed[:157] + b"/etc/passwd".ljust(100, b"\x00") + changed[257:]
     hostile = _with(segments, number, with_checksum(changed[:BLOCK]) + changed[BLOCK:])
     names = ("MemberMismatch", "NotABundle")
-    victim.resists(pack(hostile), _FORMAT, *names, signed=draft.digests)
+    victim.resists(pack(hostile), _FORMAT, *names, signed=_sendable(draft, number))
 
 
 def _extended(kind: bytes, record: bytes, name: str = "pax-header") -> bytes:
@@ -535,7 +709,7 @@ def test_b15_extended_headers(
         _with(segments, number, prefix + segments[number]),
         _insert(number, prefix)(segments),
     ):
-        victim.resists(pack(hostile), _FORMAT, *names, signed=draft.digests)
+        victim.resists(pack(hostile), _FORMAT, *names, signed=_sendable(draft, number))
 
 
 @pytest.mark.parametrize("number", [0, 3, 5])
@@ -550,7 +724,7 @@ class TestHeaders:
     ) -> None:
         changed = segments[number][:148] + checksum + segments[number][156:]
         data = pack(_with(segments, number, changed))
-        victim.resists(data, _FORMAT, *self.names, signed=draft.digests)
+        victim.resists(data, _FORMAT, *self.names, signed=_sendable(draft, number))
 
     @pytest.mark.parametrize("wrong", [-1, 1, 512, 1 << 20])
     def test_b19_its_size(
@@ -561,7 +735,7 @@ class TestHeaders:
         header = with_checksum(header[:124] + b"%011o\x00" % size + header[136:])
         data = pack(_with(segments, number, header + segments[number][BLOCK:]))
         names = (*self.names, "EnvelopeInvalid", "BundleCorrupt", "BadPadding")
-        victim.resists(data, _FORMAT, *names, signed=draft.digests)
+        victim.resists(data, _FORMAT, *names, signed=_sendable(draft, number))
 
     @pytest.mark.parametrize(
         "fields",
@@ -588,7 +762,7 @@ class TestHeaders:
         path = header[:100].rstrip(b"\x00").decode()
         changed = header_of(path, int(header[124:135], 8), **fields)
         data = pack(_with(segments, number, changed + segments[number][BLOCK:]))
-        victim.resists(data, _FORMAT, *self.names, signed=draft.digests)
+        victim.resists(data, _FORMAT, *self.names, signed=_sendable(draft, number))
 
 
 @pytest.mark.parametrize("number", [0, 1, 3, 5])
@@ -600,7 +774,7 @@ def test_b20_padding_that_holds_something(
         assert changed[at] == 0
         changed[at] = 1
         data = pack(_with(segments, number, bytes(changed)))
-        victim.resists(data, _FORMAT, "BadPadding", signed=draft.digests)
+        victim.resists(data, _FORMAT, "BadPadding", signed=_sendable(draft, number))
 
 
 @pytest.mark.parametrize("size", [0, 512, 1536, 20 * 512, 1 << 20])
@@ -697,6 +871,7 @@ def test_a_frame_across_two_members(victim: Victim, draft: Draft, segments: Segm
         victim.resists(data, _FORMAT, *names, signed=draft.digests)
 
 
+@pytest.mark.case("H09")
 def test_blobs_of_another_bundle_behind_this_statement(
     victim: Victim, draft: Draft, segments: Segments, key: Key
 ) -> None:
@@ -723,13 +898,22 @@ def test_statements_that_break_the_specification(victim: Victim, draft: Draft, k
         victim.resists_draft(hostile, key, 11, "StatementInvalid")
 
 
+@pytest.mark.parametrize(
+    "override",
+    [{"format": 2}, {"critical": ["unknown-extension"]}, {"base": {"digest": digest_of(b"")}}],
+)
+def test_g12_a_bundle_from_the_future(
+    victim: Victim, draft: Draft, key: Key, override: dict[str, object]
+) -> None:
+    hostile = replace(draft, predicate=override)
+    victim.resists_draft(hostile, key, 10, "FormatUnsupported")
+    assert "use a newer airgap-import" in victim.verify(hostile.pack(key)).err
+
+
 def _bad_predicates(draft: Draft) -> Iterator[dict[str, object]]:
     entries = [member.entry for member in draft.members]
-    yield {"format": 2}
     yield {"format": "1"}
     yield {"format": True}
-    yield {"critical": ["unknown-extension"]}
-    yield {"base": {"digest": digest_of(b"")}}
     yield {"app": "Not An App"}
     yield {"version": ""}
     yield {"sequence": -1}

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import airgap_shared.errors
+from airgap_shared.bundle.admission import Gate
 from airgap_shared.errors import AirgapError
 from airgap_shared.stores.medium import FileMedium
 from airgap_shared.stores.opening import open_bundle
@@ -155,9 +156,9 @@ def _contents(images: Mapping[str, BuiltImage], files: Mapping[str, bytes]) -> C
 
 def _read(bundle: Path, key_pem: bytes) -> list[tuple[str, bytes]]:
     """The members of a bundle as our reader gives them."""
-    policy = TrustPolicy((parse_public_key(key_pem),))
+    policy = TrustPolicy.of_keys((parse_public_key(key_pem),))
     with FileMedium(bundle) as medium:
-        opened = open_bundle(medium, policy)
+        opened = open_bundle(medium, Gate(policy, RELEASE.created))
         found = [
             (member.path, b"".join(medium.read(position)))
             for position, member in enumerate(opened.statement.members)

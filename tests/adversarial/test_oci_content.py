@@ -5,12 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.budget import budget
+from support.commands import Shell
+from support.docker_registry import DockerRegistry
 from support.fault_proxy import FaultProxy
 from support.hostile import Draft, Key, Member, blob_path
 from support.images import (
@@ -22,10 +27,13 @@ from support.images import (
     make_image,
     make_index,
     opaque_layer,
+    platform_index,
 )
-from support.journey import deployment, refused, succeeded
+from support.journey import Journey, deployment, refused, succeeded
+from support.judging import judge_cost, judge_failure
+from support.large import write_large_bundle
 from support.loopback_server import LoopbackHandler, LoopbackServer
-from support.pushing import fetch_manifest
+from support.pushing import fetch_blob, fetch_manifest, has_blob
 from support.victim import Victim
 
 _NAME = "docker.io/team/app:1"
@@ -49,6 +57,13 @@ def _doctored(image: BuiltImage, change: Change) -> BuiltImage:
 
 def _signed_with(change: Change) -> Draft:
     return _draft(_doctored(make_image([b"content"]), change))
+
+
+@pytest.fixture
+def shell(tmp_path: Path, key: Key) -> Shell:
+    """A folder with the public key, where commands run as processes of their own."""
+    (tmp_path / "vendor.pub").write_bytes(key.public_pem)
+    return Shell(tmp_path)
 
 
 def test_an_honest_bundle_from_the_specification_alone_is_taken(victim: Victim, key: Key) -> None:
@@ -87,6 +102,19 @@ class TestC01:
 
         assert digest_of(content) not in victim.registry.storage.blobs()
         assert digest_of(changed) not in victim.registry.storage.blobs()
+
+    @pytest.mark.parametrize("place", [0, 0.5, 1])
+    def test_of_a_large_layer(self, victim: Victim, place: float) -> None:
+        large = write_large_bundle(victim.folder, budget(16 << 20, 1 << 30))
+        large.flip(large.position_of(int(place * (large.size - 1))))
+        before = victim.scene()
+
+        done = refused(victim.apply(large.path), 13, "DigestMismatch")
+
+        large.path.unlink()
+        judge_failure(done, before, victim.scene(), large.signed - {large.layer})
+        for repository in victim.registry.storage.repositories():
+            assert not has_blob(victim.registry.host, repository, large.layer)
 
 
 @pytest.mark.parametrize("wrong", [-1, 1, 1000])
@@ -202,9 +230,9 @@ class TestC08:
         return image
 
     def test_as_deep_as_allowed(self, victim: Victim, key: Key) -> None:
-        succeeded(victim.apply(_draft(self._chain(7)).pack(key)))
+        victim.accepts(_draft(self._chain(7)), key)
 
-    @pytest.mark.parametrize("depth", [8, 100])
+    @pytest.mark.parametrize("depth", [8, 100, 1000])
     def test_indexes_in_indexes(self, victim: Victim, key: Key, depth: int) -> None:
         victim.resists_draft(_draft(self._chain(depth)), key, 14, "LimitExceeded")
 
@@ -216,16 +244,31 @@ class TestC08:
         every_sixth = [*chain[::6], chain[-1]]
         victim.resists_draft(_draft(*every_sixth), key, 14, "LimitExceeded")
 
-    def test_a_hundred_thousand_manifests_in_an_index(self, victim: Victim, key: Key) -> None:
+    @pytest.mark.parametrize("count", [20_001, 100_000])
+    def test_a_hundred_thousand_manifests_in_an_index(
+        self, victim: Victim, key: Key, count: int
+    ) -> None:
         child = make_image([b"content"])
 
         def change(index: Document) -> None:
             entry = {"mediaType": "a/b", "digest": child.digest, "size": 1}
-            index["manifests"] = [entry] * 20_001
+            index["manifests"] = [entry] * count
 
         victim.resists_draft(
             _draft(_doctored(make_index([child]), change)), key, 14, "LimitExceeded"
         )
+
+    @pytest.mark.parametrize("kind", ["deep", "wide"])
+    def test_cheaply(self, shell: Shell, key: Key, kind: str) -> None:
+        child = make_image([b"content"])
+        entry = {"mediaType": OCI_MANIFEST, "digest": child.digest, "size": len(child.raw)}
+        wide = _doctored(
+            make_index([child]), lambda index: index.update(manifests=[entry] * 20_001)
+        )
+        image = self._chain(1000) if kind == "deep" else wide
+        (shell.folder / "hostile.tar.zst").write_bytes(_draft(image).pack(key))
+        command = ("airgap-import", "verify", "hostile.tar.zst", "--key", "vendor.pub")
+        judge_cost(refused(shell.run(*command, measure=True), 14, "LimitExceeded"))
 
 
 @pytest.mark.parametrize(
@@ -247,11 +290,20 @@ def _of_size_text(size: str) -> BuiltImage:
     return replace(image, raw=json.dumps(document).replace('"SIZE"', size).encode())
 
 
-def test_c09_a_size_that_nothing_has(victim: Victim, key: Key) -> None:
-    def change(manifest: Document) -> None:
-        manifest["layers"][0]["size"] = 2**62
+@pytest.mark.parametrize("size", [2**62, 2**63 - 1, 2**53])
+def test_c09_a_size_that_not_every_reader_reads_alike(victim: Victim, key: Key, size: int) -> None:
+    victim.resists_draft(_draft(_of_size_text(str(size))), key, 14, "DocumentInvalid")
 
-    victim.resists_draft(_signed_with(change), key, 13, "SizeMismatch")
+
+def test_c09_a_size_that_nothing_has(victim: Victim, key: Key) -> None:
+    victim.resists_draft(_draft(_of_size_text(str(2**53 - 1))), key, 13, "SizeMismatch")
+
+
+@pytest.mark.parametrize("size", ["-1", "1.5", '"12"', "true", str(2**63)])
+def test_c09_a_size_of_a_member_that_is_none(victim: Victim, key: Key, size: str) -> None:
+    draft = _draft(make_image([b"content"]))
+    hostile = draft.changed(len(draft.members) - 1, signed={"size": json.loads(size)})
+    victim.resists_draft(hostile, key, 11, "StatementInvalid")
 
 
 @pytest.mark.parametrize(
@@ -389,7 +441,41 @@ def test_c14_a_manifest_of_an_unknown_kind(victim: Victim, key: Key, kind: str) 
     victim.resists_draft(draft, key, 14, "MediaTypeUnsupported")
 
 
-def test_c19_blobs_named_by_sha512(victim: Victim, key: Key) -> None:
+class TestC17:
+    """Indexes from which platforms were left out."""
+
+    def test_arrive_whole(self, journey: Journey, registry: DockerRegistry) -> None:
+        """Written anew by create, so that the registry finds every child."""
+        index = platform_index("app", "linux/amd64", "linux/arm64", "linux/s390x")
+        upstream = journey.push("team/app:1", index)
+        journey.deploy("team/app:1")
+        succeeded(journey.create("--platform", "linux/amd64", "--platform", "linux/arm64"))
+        succeeded(journey.apply())
+
+        ((_, digest),) = {one for one in registry.storage.all_tags().items() if one[0][1] == "1"}
+        kept = json.loads(registry.storage.read_blob(digest))["manifests"]
+        assert digest != upstream
+        assert [one["digest"] for one in kept] == [one.digest for one in index.children[:2]]
+        assert {one["digest"] for one in kept} <= {d for _, d in registry.storage.manifest_links()}
+
+    def test_that_are_sparse_upstream_are_refused(
+        self, journey: Journey, source_registry: DockerRegistry
+    ) -> None:
+        index = platform_index("app", "linux/amd64", "linux/arm64")
+        journey.push("team/app:1", index)
+        shutil.rmtree(source_registry.storage.blob_path(index.children[1].digest).parent)
+        journey.deploy("team/app:1")
+        refused(journey.create("--platform", "all"), 40, "UpstreamNotFound")
+        assert not journey.bundle.exists()
+
+    def test_that_are_signed_and_sparse_are_refused(self, victim: Victim, key: Key) -> None:
+        index = platform_index("app", "linux/amd64", "linux/arm64", "linux/s390x")
+        sparse = replace(index, children=index.children[::2])
+        victim.resists_draft(_draft(sparse), key, 14, "DescriptorUnresolved")
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_c19_blobs_named_by_sha512(victim: Victim, key: Key, piped: bool) -> None:
     content = b"long name"
     digest = f"sha512:{hashlib.sha512(content).hexdigest()}"
 
@@ -400,9 +486,11 @@ def test_c19_blobs_named_by_sha512(victim: Victim, key: Key) -> None:
     blobs = {d: c for d, c in image.blobs.items() if c != content}
     draft = _draft(replace(image, blobs=blobs))
     member = Member(blob_path(digest), content, "blob", signed={"digest": digest})
-    data = replace(draft, members=(*draft.members, member)).pack(key)
-    for piped in (False, True):
-        succeeded(victim.verify(data, piped=piped))
+    victim.accepts(replace(draft, members=(*draft.members, member)), key, piped=piped)
+    repository = next(
+        name for name, link in victim.registry.storage.manifest_links() if link == image.digest
+    )
+    assert fetch_blob(victim.registry.host, repository, digest) == content
 
 
 class TestNamesOfImages:
@@ -444,7 +532,9 @@ class TestNamesOfImages:
             "",
         ],
     )
-    def test_d10_a_reference_that_is_none(self, victim: Victim, key: Key, reference: str) -> None:
+    def test_d10_a_signed_reference_that_is_none(
+        self, victim: Victim, key: Key, reference: str
+    ) -> None:
         draft = _draft(make_image([b"content"]))
         image = {**draft.images[0], "source": reference, "literals": [reference]}
         hostile = replace(draft, images=(image,))

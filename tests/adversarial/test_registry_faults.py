@@ -11,7 +11,6 @@ from urllib.parse import unquote
 import pytest
 
 from adversarial.conftest import Haste
-from conftest import Figure
 from support.budget import budget
 from support.docker_registry import MakeRegistry, RegistryOptions
 from support.fault_proxy import FaultProxy, MakeProxy
@@ -25,6 +24,7 @@ from support.faults import (
     Rewrite,
     Rule,
 )
+from support.figures import Figure
 from support.gate import LARGE, NAMESPACE, Gate
 from support.images import size_of
 from support.journey import succeeded

@@ -14,11 +14,11 @@ from random import Random
 import pytest
 
 from adversarial.conftest import Haste
-from conftest import Figure
 from support.budget import budget
 from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
 from support.fault_proxy import FaultProxy, MakeProxy
 from support.faults import Answer, FlipByte, Rewrite, Rule
+from support.figures import Figure
 from support.gate import BUNDLE, IMAGES, LARGE, NAMESPACE, RELEASE_TAGS, Gate
 from support.images import digest_of
 from support.journey import refused, succeeded

@@ -185,12 +185,12 @@ def _helper(gate: Gate, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A credential helper for the proxy's host that runs this shell script."""
     folder = gate.folder / "bin"
     folder.mkdir()
-    program = folder / "docker-credential-canary"
+    program = folder / "docker-credential-vault"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     (gate.folder / ".docker").mkdir()
-    config = {"credHelpers": {gate.proxy.host: "canary"}}
+    config = {"credHelpers": {gate.proxy.host: "vault"}}
     (gate.folder / ".docker" / "config.json").write_text(json.dumps(config))
 
 
@@ -216,7 +216,7 @@ class TestF11:
     ) -> None:
         _helper(gate, script, monkeypatch)
         done = gate.sends_nothing(21, "AuthFailed")
-        assert "docker-credential-canary" in done.err
+        assert "docker-credential-vault" in done.err
         assert "hunter2" not in done.err
 
     @pytest.mark.skipif(not FULL, reason="takes the half minute that a helper is given")
@@ -224,7 +224,7 @@ class TestF11:
         self, gate: Gate, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         _helper(gate, "sleep 600 & wait", monkeypatch)
-        limited = ["timeout", "30", *Shell(gate.folder).command_line(*gate.command())]
+        limited = ["timeout", "300", *Shell(gate.folder).command_line(*gate.command())]
         done = subprocess.run(
             limited,
             cwd=gate.folder,
@@ -234,6 +234,9 @@ class TestF11:
             check=False,
         )
         refused(Finished(done.returncode, done.stdout, done.stderr), 21, "AuthFailed")
+        told = re.search(r"does not answer within (\d+) s", done.stderr)
+        assert told is not None
+        assert int(told[1]) < 30
 
 
 _CONNECT = re.compile(r"connect\(\d+, \{sa_family=(AF_\w+), (.*?)\}, \d+\)")

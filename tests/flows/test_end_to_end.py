@@ -107,13 +107,19 @@ def test_the_registry_ends_whole_and_fully_tagged(carried: tuple[Journey, Docker
     assert all(stored == real for stored, real in state.blobs.items())
     assert storage.untagged() == set()
     assert storage.open_uploads() == 0
-    expected = {}
+    expected: dict[tuple[str, str | None], str] = {}
     for name, image in _IMAGES.items():
         reference = parse_reference(name)
         repository = f"apps/shop/{reference.last_segment}"
         expected[repository, reference.effective_tag] = image.digest
         expected[repository, image.digest.replace("sha256:", "airgap-")] = image.digest
-    assert state.tags == expected
+    receipts = {at: digest for at, digest in state.tags.items() if "airgap-receipts" in at[0]}
+    assert {at[0] for at in receipts} == {"apps/shop/airgap-receipts"}
+    assert {at[1][:12] for at in receipts} == {
+        "shop_stable",
+        f"airgap-{next(iter(receipts.values()))[7:12]}",
+    }
+    assert {**state.tags} == expected | {**receipts}
 
 
 def test_the_overlay_names_the_target_only(carried: tuple[Journey, DockerRegistry]) -> None:
@@ -156,6 +162,8 @@ def test_blobs_arrive_before_manifests_and_those_before_tags(
 
 def _kind(path: str) -> str:
     last = path.rpartition("/")[2]
+    if "/airgap-receipts/" in path:
+        return "4 receipt"
     if "/manifests/" not in path:
         return "0 blob"
     if last.startswith("sha256:"):

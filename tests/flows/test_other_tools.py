@@ -122,7 +122,7 @@ def test_openssl_verifies_by_the_recipe_of_the_specification(
     for tool in ("openssl", "jq", "zstd"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not on PATH")
-    section = _SPECIFICATION.read_text().partition("\n5.5. ")[2]
+    section = _SPECIFICATION.read_text().partition("\n5.8. ")[2]
     recipe = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
     assert recipe is not None
     script = recipe[1].replace("BUNDLE", str(bundle))

@@ -64,11 +64,13 @@ def application(journey: Journey, proxy: FaultProxy) -> Journey:
 
 
 @contextmanager
-def _hanging(journey: Journey, proxy: FaultProxy, rules: Sequence[Rule]) -> Iterator[None]:
+def _hanging(
+    journey: Journey, proxy: FaultProxy, rules: Sequence[Rule], options: Sequence[str] = ()
+) -> Iterator[None]:
     """Run create until it hangs at the last of the rules, then kill it."""
     for rule in rules:
         proxy.add(rule)
-    process = journey.shell.start(*journey.create_command("--jobs", "1"))
+    process = journey.shell.start(*journey.create_command("--jobs", "1", *options))
     try:
         path = rules[-1].path
         wait_until(lambda: len(proxy.requests("GET", path)) >= len(rules), "the last request")
@@ -109,6 +111,32 @@ def test_a_killed_create_goes_on_and_gives_the_same_bytes(
         assert int(again.headers["range"].removeprefix("bytes=").rstrip("-")) >= _MIB
     assert not journey.partial.exists()
     assert journey.bundle.read_bytes() == _uninterrupted(journey)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
+def test_a_signer_that_asks_for_a_pin_is_asked_once(
+    application: Journey, proxy: FaultProxy
+) -> None:
+    """Its signatures differ each time; the one in the partial file is kept, and so are bytes."""
+    signer = application.folder / "hsm"
+    signer.write_text(
+        "#!/bin/sh\necho asked >> asked\nexec openssl dgst -sha256 -sign vendor.key\n"
+    )
+    signer.chmod(0o755)
+    options = ("--key", "vendor.pub", "--signer-cmd", "./hsm")
+    with _hanging(application, proxy, _POINTS["after the first blob"], options):
+        begun = application.partial.read_bytes()[:1024]
+    proxy.clear()
+
+    assert "going on with" in succeeded(application.create(*options)).err
+
+    assert not proxy.requests("GET", _blob(_BIG)), "it was fetched again"
+    assert application.bundle.read_bytes()[:1024] == begun
+    assert (application.folder / "asked").read_text() == "asked\n"
+    succeeded(application.verify())
+    # Something else is signed anew.
+    succeeded(application.create(*options, "--sequence", "7"))
+    assert (application.folder / "asked").read_text() == "asked\n" * 2
 
 
 def test_it_goes_on_with_the_time_at_which_it_began(

@@ -25,12 +25,12 @@ def test_help_needs_nothing_heavy(journey: Journey, name: str, arguments: tuple[
     assert _loaded(journey, name, *arguments) & _HEAVY == set()
 
 
-@pytest.mark.parametrize("command", ["create", "keygen", "discover"])
+@pytest.mark.parametrize("command", ["create", "keygen", "discover", "sign", "export-sigstore"])
 def test_help_of_the_bundler_needs_nothing_heavy(journey: Journey, command: str) -> None:
     assert _loaded(journey, "airgap-bundle", command, "--help") & _HEAVY == set()
 
 
-@pytest.mark.parametrize("command", ["apply", "login", "logout"])
+@pytest.mark.parametrize("command", ["apply", "login", "logout", "trust"])
 def test_help_of_the_importer_needs_nothing_heavy(journey: Journey, command: str) -> None:
     assert _loaded(journey, "airgap-import", command, "--help") & _HEAVY == set()
 

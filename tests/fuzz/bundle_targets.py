@@ -8,12 +8,14 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
 import zstandard
 
 from airgap_shared.bundle import frames, names, tarheader
+from airgap_shared.bundle.admission import Gate
 from airgap_shared.bundle.graph import check_graph, unique_blobs
 from airgap_shared.bundle.statement import (
     BundledImage,
@@ -29,11 +31,13 @@ from airgap_shared.oci.manifest import Index, Manifest, parse_manifest
 from airgap_shared.oci.reference import parse_reference
 from airgap_shared.stores.endings import explain_ending
 from airgap_shared.stores.frames import FrameReader
+from airgap_shared.stores.joinedfile import JoinedFile, OpenFile
 from airgap_shared.stores.medium import FileMedium, StreamMedium, read_member
 from airgap_shared.stores.opening import open_bundle
 from airgap_shared.trust.envelope import parse_envelope
 from airgap_shared.trust.keys import parse_public_key
-from airgap_shared.trust.policy import TrustPolicy, unseal
+from airgap_shared.trust.policy import TrustPolicy
+from airgap_shared.trust.unsealing import unseal
 from fuzz.target import Target, Turns
 from support.bundles import RELEASE
 from support.forging import Forger, Workpiece
@@ -53,7 +57,8 @@ from support.images import make_artifact, make_image, opaque_layer, platform_ind
 
 #: The same in every run: what was signed in one is an input of the next.
 _KEY = Key(0x5EED)
-_POLICY = TrustPolicy((parse_public_key(_KEY.public_pem),))
+_POLICY = TrustPolicy.of_keys((parse_public_key(_KEY.public_pem),))
+_GATE = Gate(_POLICY, datetime(2026, 6, 1, tzinfo=UTC))
 #: Decompressed content that is looked at.
 _CONTENT_LIMIT = 1 << 24
 
@@ -74,7 +79,7 @@ def _drafts() -> Iterator[Draft]:
 def _feed_envelope(data: bytes) -> None:
     envelope = parse_envelope(data)
     assert parse_envelope(envelope.to_json()) == envelope
-    unseal(envelope, _POLICY)
+    unseal(envelope, _POLICY, _GATE.now)
 
 
 def _envelopes() -> Iterator[bytes]:
@@ -204,14 +209,15 @@ def _as_file(data: bytes) -> Iterator[FileMedium]:
     descriptor = os.memfd_create("bundle")
     try:
         os.write(descriptor, data)
-        with FileMedium(Path("bundle"), descriptor) as medium:
+        opened = JoinedFile([OpenFile(Path("bundle"), descriptor)])
+        with FileMedium(Path("bundle"), opened) as medium:
             yield medium
     finally:
         os.close(descriptor)
 
 
 def _content_of(medium: FileMedium | StreamMedium) -> dict[str, bytes]:
-    bundle = open_bundle(medium, _POLICY)
+    bundle = open_bundle(medium, _GATE)
     found = {file.path: file.content for file in bundle.files}
     for digest, manifest in bundle.graph.manifests.items():
         digest.check(manifest.raw)

@@ -21,6 +21,7 @@ _MODULES: Final = {
     "oci": ("image-manifest", "json-fields", "image-reference", "platform"),
     "kube": ("yaml", "documents", "find-images", "rewriting", "rules-file"),
     "registry": ("challenge", "token-answer", "origins", "download", "retry-after", "complaint"),
+    "trust": ("trust-policy", "policy-update", "public-key"),
     "local": ("auth-file", "credential-helper", "relocation-record", "overlay-marker"),
 }
 NAMES: Final = tuple(name for names in _MODULES.values() for name in names)

@@ -15,7 +15,7 @@ from airgap_importer.overlay import (
     open_overlay_directory,
 )
 from airgap_importer.proof import promised_by, prove
-from airgap_importer.rendering import Renderer
+from airgap_importer.rendering import OwnRenderer, Renderer
 from airgap_shared.errors import (
     Locked,
     OverlayNotOurs,
@@ -275,25 +275,67 @@ def _is_one_of(path: Path, *apps: Application) -> bool:
     )
 
 
-@pytest.mark.parametrize("steps", range(5))
-def test_killed_between_two_steps_nothing_mixed_can_be_deployed(
-    applied: Path, steps: int, renderer: Renderer
-) -> None:
-    with open_overlay_directory(applied, "shop") as directory:
-        directory.stage(_NEW.overlay(), _NEW.files)
+def _kill_after(path: Path, app: Application, steps: int) -> None:
+    """Begin to apply, and leave everything as it is after so many steps of the switch."""
+    with open_overlay_directory(path, "shop") as directory:
+        directory.stage(app.overlay(), app.files)
         with directory.planned_switch() as swaps:
-            assert len(swaps) == 4
             for swap in swaps[:steps]:
                 swap.apply()
+
+
+def _deployed(path: Path, renderer: Renderer) -> list[object]:
+    """What midstream and downstream come to; both the same."""
+    midstream, downstream = (
+        [obj.value for obj in renderer.render(path / "overlays" / place).objects]
+        for place in ("midstream", "downstreams/this-cluster")
+    )
+    assert midstream == downstream
+    return [*midstream]
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_killed_between_two_steps_the_old_or_the_new_release_is_deployed(
+    applied: Path, tmp_path: Path, steps: int, renderer: Renderer
+) -> None:
+    old = _deployed(applied, renderer)
+    _apply(tmp_path / "new", _NEW)
+    new = _deployed(tmp_path / "new", renderer)
+    assert old != new
+
+    _kill_after(applied, _NEW, steps)
+
+    expected = new if steps else old
+    assert _deployed(applied, renderer) == expected
     if steps in (0, 4):
         assert _is_one_of(applied, _OLD, _NEW)
-        renderer.render(applied / "overlays" / "midstream")
-    else:
-        for place in ("midstream", "downstreams/this-cluster"):
-            with pytest.raises(OverlayRefused):
-                renderer.render(applied / "overlays" / place)
+    # Nor does a run change that which comes no further than to the staged tree.
+    with open_overlay_directory(applied, "shop") as directory:
+        directory.stage(_OLD.overlay(), _OLD.files)
+        assert _deployed(applied, renderer) == expected
+    with open_overlay_directory(applied, "shop"):
+        pass
+    assert _deployed(applied, renderer) == expected
     _apply(applied, _NEW)
     assert _is_one_of(applied, _NEW)
+    assert _names(applied / ".airgap") == ["marker.json"]
+
+
+@pytest.mark.parametrize("second", range(5))
+@pytest.mark.parametrize("first", range(1, 4))
+def test_killed_twice(applied: Path, tmp_path: Path, first: int, second: int) -> None:
+    renderer = OwnRenderer()
+    old = _deployed(applied, renderer)
+    _apply(tmp_path / "new", _NEW)
+    new = _deployed(tmp_path / "new", renderer)
+    _kill_after(applied, _NEW, first)
+    _kill_after(applied, _OLD, second)
+    assert _deployed(applied, renderer) == (old if second else new)
+    _kill_after(applied, _NEW, second)
+    assert _deployed(applied, renderer) == new
+    _apply(applied, _OLD)
+    assert _deployed(applied, renderer) == old
+    assert _is_one_of(applied, _OLD)
     assert _names(applied / ".airgap") == ["marker.json"]
 
 
@@ -311,7 +353,7 @@ def test_killed_during_the_first_apply_nothing_can_be_deployed(tmp_path: Path, s
     assert _is_one_of(path, _NEW)
 
 
-@pytest.mark.parametrize("missing", ["upstream", "base", "overlays/midstream"])
+@pytest.mark.parametrize("missing", ["upstream", "next-base", "overlays/midstream"])
 def test_a_switch_that_fails_halfway_is_taken_back(applied: Path, missing: str) -> None:
     before = _snapshot(applied)
     with open_overlay_directory(applied, "shop") as directory:
@@ -326,7 +368,7 @@ def test_a_switch_that_fails_halfway_is_taken_back(applied: Path, missing: str) 
     assert _snapshot(applied) == before
 
 
-@pytest.mark.parametrize("missing", ["base", "overlays/midstream"])
+@pytest.mark.parametrize("missing", ["next-base", "overlays/midstream"])
 def test_a_first_switch_that_fails_halfway_is_taken_back(tmp_path: Path, missing: str) -> None:
     path = tmp_path / "shop"
     with open_overlay_directory(path, "shop") as directory:

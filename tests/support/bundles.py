@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from airgap_shared.bundle import names
+from airgap_shared.bundle.admission import Gate
 from airgap_shared.bundle.index import compose_index
 from airgap_shared.bundle.plan import BundlePlan
 from airgap_shared.bundle.statement import BundledImage, Member, Release, Role, Statement
@@ -24,7 +25,7 @@ from support.keys import fixed_key
 
 #: The same on every run, and so are the bundles it signs.
 KEY = fixed_key(0)
-POLICY = TrustPolicy((KEY.public_key,))
+POLICY = TrustPolicy.of_keys((KEY.public_key,))
 RELEASE = Release(
     "shop",
     "1.5.2",
@@ -34,6 +35,7 @@ RELEASE = Release(
     datetime(2026, 6, 30, tzinfo=UTC),
     "airgap-bundle/test",
 )
+GATE = Gate(POLICY, RELEASE.created)
 
 
 @dataclass(frozen=True, slots=True)

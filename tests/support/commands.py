@@ -9,19 +9,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.tally import TALLY, Zero
+
+#: Whatever takes longer than this many seconds hangs; only ever waited for by a failing test.
+PATIENCE = 900
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _SOURCE_ROOTS = os.pathsep.join(str(_CHECKOUT / name) for name in ("shared", "bundler", "importer"))
 
 # The peak comes from the process itself: ru_maxrss counts the memory of whoever started it too.
 # Ctrl-C works as at a terminal, even where whoever runs the tests in the background ignores it.
 _BOOTSTRAP = """
-import atexit, importlib, pathlib, re, signal, sys
+import atexit, importlib, pathlib, re, resource, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 module, peak = sys.argv[1:3]
 sys.argv[:] = [sys.argv[3], *sys.argv[4:]]
 def report():
     status = pathlib.Path("/proc/self/status").read_text()
-    pathlib.Path(peak).write_text(re.search(r"VmHWM:\\s+(\\d+)", status)[1])
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    size = re.search(r"VmHWM:\\s+(\\d+)", status)[1]
+    pathlib.Path(peak).write_text(f"{size} {used.ru_utime + used.ru_stime}")
 if peak != "-":
     atexit.register(report)
 sys.exit(importlib.import_module(module).main())
@@ -31,15 +37,17 @@ _MODULES = {"airgap-bundle": "airgap_bundler.cli", "airgap-import": "airgap_impo
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a command ended and what it said; ``peak`` is its largest resident size in bytes.
+    """How a command ended and what it said.
 
-    ``peak`` is None where it was not asked for or the process was killed.
+    ``peak`` is its largest resident size in bytes, ``cpu`` the seconds it computed; None where
+    that was not asked for or the process was killed.
     """
 
     code: int
     out: str
     err: str
     peak: int | None = None
+    cpu: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +63,26 @@ class Shell:
     def run(self, *command: str | Path, stdin: bytes = b"", measure: bool = False) -> Finished:
         """Run ``airgap-bundle …`` or ``airgap-import …`` to its end."""
         peak_file = self.folder / f".peak-{os.getpid()}"
-        done = subprocess.run(
-            self.command_line(*command, peak_file=peak_file if measure else None),
-            cwd=self.folder,
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            check=False,
-        )
-        peak = None
-        if peak_file.exists():
-            peak = int(peak_file.read_text()) * 1024
-            peak_file.unlink()
-        return Finished(done.returncode, done.stdout.decode(), done.stderr.decode(), peak)
+        try:
+            done = subprocess.run(
+                self.command_line(*command, peak_file=peak_file if measure else None),
+                cwd=self.folder,
+                env=self.environment,
+                input=stdin,
+                capture_output=True,
+                check=False,
+                timeout=PATIENCE,
+            )
+        except subprocess.TimeoutExpired:
+            TALLY.violate(Zero.CRASHED, f"{command} did not end")
+            raise
+        out, err = done.stdout.decode(), done.stderr.decode()
+        TALLY.end(done.returncode, out, err)
+        if not peak_file.exists():
+            return Finished(done.returncode, out, err)
+        peak, cpu = peak_file.read_text().split()
+        peak_file.unlink()
+        return Finished(done.returncode, out, err, int(peak) * 1024, float(cpu))
 
     def start(self, *command: str | Path) -> subprocess.Popen[bytes]:
         """Start a command and leave it running; the caller ends it and waits."""

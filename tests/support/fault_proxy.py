@@ -20,6 +20,7 @@ from support.faults import (
     FlipByte,
     FlipSent,
     Hang,
+    Meanwhile,
     ResetRequest,
     ResetResponse,
     Rewrite,
@@ -213,6 +214,9 @@ class _Handler(LoopbackHandler):
             case Hang():
                 _drain(body)
                 self._hang()
+            case Meanwhile(happens):
+                happens()
+                self._forward(None, body)
             case Drip(head, seconds):
                 _drain(body)
                 self._drip(head, seconds)
@@ -242,6 +246,8 @@ class _Handler(LoopbackHandler):
             flip = action.offset if isinstance(action, FlipSent) else None
             self._send(upstream, body, limit, flip)
             if isinstance(action, ResetRequest):
+                if action.happens is not None:
+                    action.happens()
                 raise _Break
             with upstream.getresponse() as answer:
                 if isinstance(action, DropAfterCommit):

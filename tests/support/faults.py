@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -30,9 +30,13 @@ class Hang:
 
 @dataclass(frozen=True, slots=True)
 class ResetRequest:
-    """Break the connection once this much of the request's body was passed on."""
+    """Break the connection once this much of the request's body was passed on.
+
+    Before that, ``happens`` is called.
+    """
 
     after_bytes: int = 0
+    happens: Callable[[], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,13 @@ class FlipByte:
 
 
 @dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """Do something of the test's own once the request has come in, then pass it on."""
+
+    happens: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
 class FlipSent:
     """Change one byte of the request's body on its way."""
 
@@ -95,6 +106,7 @@ Action = (
     Answer
     | Delay
     | Hang
+    | Meanwhile
     | ResetRequest
     | ResetResponse
     | DropAfterCommit

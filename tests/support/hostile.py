@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import zstandard
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from support.images import BuiltImage, Content, digest_of, size_of
 
@@ -29,9 +29,11 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 class Key:
     """A P-256 key: a new one, or the one with this secret number."""
 
+    scheme = "ecdsa-p256-sha256"
+
     def __init__(self, secret: int | None = None) -> None:
         curve = ec.SECP256R1()
-        self._key = (
+        self._key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = (
             ec.generate_private_key(curve)
             if secret is None
             else ec.derive_private_key(secret, curve)
@@ -53,8 +55,23 @@ class Key:
         return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
     def sign(self, message: bytes) -> bytes:
-        """ASN.1 DER."""
+        """ASN.1 DER, and another one each time."""
+        assert isinstance(self._key, ec.EllipticCurvePrivateKey)
         return self._key.sign(message, ec.ECDSA(hashes.SHA256()))
+
+
+class RsaKey(Key):
+    """An RSA key of 3,072 bits, or of any other size."""
+
+    scheme = "rsa-pkcs1v15-sha256"
+
+    def __init__(self, bits: int = 3072) -> None:
+        self._key = rsa.generate_private_key(65537, bits)
+
+    def sign(self, message: bytes) -> bytes:
+        """PKCS#1 v1.5."""
+        assert isinstance(self._key, rsa.RSAPrivateKey)
+        return self._key.sign(message, padding.PKCS1v15(), hashes.SHA256())
 
 
 @dataclass(frozen=True, slots=True)

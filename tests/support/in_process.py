@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import sys
+import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import airgap_bundler.cli
 import airgap_importer.cli
-from support.commands import Finished
+from support.commands import PATIENCE, Finished
+from support.tally import TALLY, Zero
 
 _APPS = {"airgap-bundle": airgap_bundler.cli.app, "airgap-import": airgap_importer.cli.app}
+#: Where commands keep what they remember, unless the environment says so already.
+_STATE = "AIRGAP_STATE_DIR"
 
 
 def run_here(folder: Path, *command: str | Path, stdin: bytes = b"") -> Finished:
     """Run ``airgap-bundle …`` or ``airgap-import …`` in ``folder`` to its end.
 
-    The environment is the test's own; what needs a clean one, or is to be killed or measured,
-    belongs into a Shell.
+    The environment is the test's own, but for the state, which is kept beside the folder; what
+    needs a clean one, or is to be killed or measured, belongs into a Shell.
     """
     name, *arguments = map(str, command)
     out, err = io.StringIO(), io.StringIO()
@@ -28,11 +37,26 @@ def run_here(folder: Path, *command: str | Path, stdin: bytes = b"") -> Finished
         stack.enter_context(redirect_stdout(out))
         stack.enter_context(redirect_stderr(err))
         stack.enter_context(_standard_input(stdin))
+        stack.enter_context(_own_state(folder))
+        stack.enter_context(_patience())
         try:
             _APPS[name](arguments, prog_name=name)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
+        except Exception:
+            TALLY.end(1, out.getvalue(), traceback.format_exc())
+            raise
+    TALLY.end(code, out.getvalue(), err.getvalue())
     return Finished(code, out.getvalue(), err.getvalue())
+
+
+def state_of(folder: Path) -> Path:
+    """Where commands that are run in ``folder`` keep what they remember."""
+    return Path(os.environ.get(_STATE) or folder.with_name(f"{folder.name}-state"))
+
+
+class _Hangs(BaseException):
+    """A command does not end."""
 
 
 @contextmanager
@@ -44,3 +68,36 @@ def _standard_input(content: bytes) -> Iterator[None]:
             yield
         finally:
             sys.stdin = before
+
+
+@contextmanager
+def _own_state(folder: Path) -> Iterator[None]:
+    before = os.environ.get(_STATE)
+    os.environ[_STATE] = str(state_of(folder))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_STATE]
+        else:
+            os.environ[_STATE] = before
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Break off what hangs, and count it; signals reach the main thread only."""
+
+    def give_up(_number: int, _frame: FrameType | None) -> NoReturn:
+        TALLY.violate(Zero.CRASHED, "a command did not end")
+        raise _Hangs
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -13,9 +13,10 @@ from pathlib import Path
 import yaml
 
 from airgap_shared.oci.reference import Reference, parse_reference
-from airgap_shared.trust.keys import PrivateKey
+from airgap_shared.trust.privatekey import PrivateKey
 from support.commands import Finished, Shell
 from support.images import BuiltImage, make_image
+from support.judging import error_name, judge_ending
 from support.pushing import push_image
 
 NAME = "shop"
@@ -204,16 +205,16 @@ def images_in(rendered: str) -> list[str]:
 
 def succeeded(done: Finished) -> Finished:
     """The same, having made sure that the command succeeded."""
+    judge_ending(done)
     assert done.code == 0, done.err + done.out
     return done
 
 
 def refused(done: Finished, code: int | tuple[int, ...], *names: str) -> Finished:
     """The same, having made sure that it failed with one of these codes and of these names."""
+    judge_ending(done)
     assert done.code in (code if isinstance(code, tuple) else (code,)), done.err + done.out
-    first = next((line for line in done.err.splitlines() if line.startswith("error: ")), "")
-    assert first.removeprefix("error: ").partition(":")[0] in names, done.err
-    assert "Traceback" not in done.err
+    assert error_name(done) in names, done.err
     return done
 
 

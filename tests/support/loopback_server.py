@@ -96,6 +96,12 @@ class LoopbackServer(ThreadingHTTPServer):
         if self._problems and kind is None:
             raise ExceptionGroup("a test server failed", [_plain(p) for p in self._problems])
 
+    @property
+    def idle(self) -> bool:
+        """Whether no connection is open: everything that came in was dealt with."""
+        with self._guard:
+            return not self._connections
+
     def get_request(self) -> tuple[socket.socket, object]:
         connection, address = super().get_request()
         if self._tls is not None:

@@ -94,6 +94,12 @@ def fetch_manifest(
         return registry.manifest(repository, reference)
 
 
+def has_blob(host: str, repository: str, digest: str, access: Access = ANYBODY) -> bool:
+    """Whether the registry says that it has a blob."""
+    with _connected(host, access) as registry:
+        return registry.has(f"/v2/{repository}/blobs/{digest}")
+
+
 def fetch_blob(host: str, repository: str, digest: str, access: Access = ANYBODY) -> bytes:
     """Read a blob whole."""
     with _connected(host, access) as registry:

@@ -11,9 +11,13 @@ from support.fault_proxy import MakeProxy
 from support.faults import (
     Answer,
     Delay,
+    Drip,
     DropAfterCommit,
+    Echo,
     FlipByte,
+    FlipSent,
     Hang,
+    Meanwhile,
     ResetRequest,
     ResetResponse,
     Rewrite,
@@ -21,7 +25,8 @@ from support.faults import (
     redirect,
 )
 from support.images import GeneratedContent, chunks_of, digest_of, generated_layer, make_image
-from support.pushing import fetch_blob, fetch_manifest, push_blob, push_image
+from support.meddling import MeddlingProxy
+from support.pushing import RegistryRefused, fetch_blob, fetch_manifest, push_blob, push_image
 
 CONTENT = b"".join(chunks_of(GeneratedContent(3 << 20)))
 DIGEST = digest_of(CONTENT)
@@ -160,6 +165,17 @@ def test_leaving_ends_waiting_clients(registry: DockerRegistry, make_proxy: Make
     waiting.join()
 
 
+def test_something_happens_before_a_request_is_passed_on(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    proxy = make_proxy(registry.host)
+    seen: list[int] = []
+    proxy.add(Rule(Meanwhile(lambda: seen.append(len(proxy.requests()))), "GET", "/v2/"))
+    assert _get(proxy.host, "/v2/")[0] == 200
+    assert _get(proxy.host, "/v2/")[0] == 200
+    assert seen == [1]
+
+
 def test_requests_on_one_connection(registry: DockerRegistry, make_proxy: MakeProxy) -> None:
     proxy = make_proxy(registry.host)
     connection = http.client.HTTPConnection(proxy.host)
@@ -187,3 +203,56 @@ def _until_broken(host: str, report: Callable[[], None]) -> None:
         _get(host, "/v2/")
     except BROKEN:
         report()
+
+
+@pytest.mark.parametrize("offset", [0, 1_000_000, len(CONTENT) - 1])
+def test_one_byte_of_an_upload_is_changed(
+    registry: DockerRegistry, make_proxy: MakeProxy, offset: int
+) -> None:
+    proxy = make_proxy(registry.host, Rule(FlipSent(offset), "PUT"))
+    with pytest.raises(RegistryRefused, match="DIGEST_INVALID"):
+        push_blob(proxy.host, "app", DIGEST, CONTENT)
+    assert registry.storage.blobs() == {}
+
+
+def test_an_answer_drips(registry: DockerRegistry, make_proxy: MakeProxy) -> None:
+    proxy = make_proxy(registry.host, Rule(Drip(b"HTTP/1.1 200 OK\r\n\r\n")))
+    connection = http.client.HTTPConnection(proxy.host, timeout=30)
+    connection.request("GET", "/v2/")
+    answer = connection.getresponse()
+    assert answer.read(3) == b"xxx"
+    answer.close()
+    connection.close()
+
+
+def test_a_page_repeats_who_came(registry: DockerRegistry, make_proxy: MakeProxy) -> None:
+    proxy = make_proxy(registry.host, Rule(Echo(403, b"<", b">")))
+    connection = http.client.HTTPConnection(proxy.host, timeout=30)
+    connection.request("GET", "/v2/", headers={"Authorization": "Basic x"})
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (403, b"<Basic x>")
+    connection.close()
+
+
+def test_uploads_are_sent_to_where_it_is_advertised(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    proxy, other = make_proxy(registry.host), make_proxy(registry.host)
+    proxy.advertised = other.url
+    connection = http.client.HTTPConnection(proxy.host, timeout=30)
+    connection.request("POST", "/v2/app/blobs/uploads/")
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    assert answer.headers["Location"].startswith(f"{other.url}/v2/app/blobs/uploads/")
+
+
+def test_somebody_meddles_at_the_moment_that_was_chosen(registry: DockerRegistry) -> None:
+    image = make_image([b"content"])
+    deeds: list[int] = []
+    with MeddlingProxy(registry.host) as proxy:
+        proxy.meddle(lambda: deeds.append(len(proxy.requests())), "PUT", "/manifests/")
+        push_image(proxy.host, "app", "1", image)
+        push_image(proxy.host, "app", "2", image)
+        (before,) = deeds
+        assert "/manifests/1" in proxy.requests()[before].path

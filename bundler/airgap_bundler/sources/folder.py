@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airgap_bundler.sources.application import SkippedFile
+from airgap_bundler.sources.kustomization import refuse_unsafe
 from airgap_shared.errors import LimitExceeded, MediaReadError, UsageError
+from airgap_shared.kube.objects import ManifestFile
 from airgap_shared.kube.yamltext import SIZE_LIMIT
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -31,6 +33,7 @@ def walk_folder(root: Path) -> Folder:
 
     Raises:
         UsageError: the folder is a kustomization or a chart, or holds a chart.
+        RemoteBaseForbidden, PluginForbidden: it is a kustomization that nobody should build.
         MediaReadError: a folder cannot be listed.
 
     """
@@ -124,7 +127,13 @@ def _follow(links: list[tuple[str, Path]], folder: Folder) -> None:
 
 
 def _refuse_kustomization(root: Path) -> None:
-    if any((root / name).is_file() for name in KUSTOMIZATIONS):
+    for name in KUSTOMIZATIONS:
+        path = root / name
+        if not path.is_file():
+            continue
+        refuse_unsafe(
+            ManifestFile(str(path), read_file(path)), lambda beside: (root / beside).exists()
+        )
         raise UsageError(
             "this folder is a kustomization, which is not read yet",
             where=str(root),

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import enum
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from airgap_shared.bundle import names
 from airgap_shared.errors import (
     ContentRefused,
+    FormatUnsupported,
     PredicateTypeUnsupported,
     StatementInvalid,
 )
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields, parse_json
+from airgap_shared.oci.moment import format_time, parse_time
 from airgap_shared.oci.platform import ALL, is_platform
 from airgap_shared.oci.reference import Reference, parse_reference
 
 _WHERE = "signed statement"
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 class Role(enum.StrEnum):
@@ -127,16 +127,12 @@ class Statement:
         }
 
 
-def format_time(moment: datetime) -> str:
-    """RFC 3339 in UTC with whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def parse_statement(payload: bytes) -> Statement:
     """Read a statement whose signature has been verified (bundle-spec.md, Verification, 7–9).
 
     Raises:
-        StatementInvalid: it does not follow the specification, or asks for something newer.
+        StatementInvalid: it does not follow the specification.
+        FormatUnsupported: it asks for something newer than this tool.
         PredicateTypeUnsupported: a statement about something else.
 
     """
@@ -168,21 +164,19 @@ def _parse(payload: bytes) -> Statement:
 
 
 def _check_format(predicate: Fields) -> None:
-    if predicate.count("format") != names.FORMAT:
-        raise StatementInvalid(
-            f"bundle format {predicate.count('format')}; this tool reads {names.FORMAT}",
-            where=_WHERE,
-            next_step="use a newer airgap-import",
-        )
+    found = predicate.count("format")
+    if found != names.FORMAT:
+        raise _newer(f"bundle format {found}; this tool reads {names.FORMAT}")
     critical = predicate.texts("critical")
     if "base" not in predicate.mapping:
         predicate.refuse("expected null, found nothing", "base")
     if critical or predicate.mapping["base"] is not None:
-        raise StatementInvalid(
-            f"the bundle needs features unknown here: {', '.join(critical)[:200] or 'base'}",
-            where=_WHERE,
-            next_step="use a newer airgap-import",
-        )
+        wanted = ", ".join(critical)[:200] or "base"
+        raise _newer(f"the bundle needs features unknown here: {wanted}")
+
+
+def _newer(what: str) -> FormatUnsupported:
+    return FormatUnsupported(what, where=_WHERE, next_step="use a newer airgap-import")
 
 
 def _release(predicate: Fields) -> Release:
@@ -218,13 +212,10 @@ def _platforms(predicate: Fields) -> tuple[str, ...]:
 
 
 def _time(fields: Fields, key: str) -> datetime:
-    text = fields.text(key)
-    try:
-        if _TIME.fullmatch(text):
-            return datetime.fromisoformat(text)
-    except ValueError as problem:
-        raise StatementInvalid(f"no such time: {text}", where=f"{fields.place}.{key}") from problem
-    return fields.refuse("not a time like 2026-01-01T00:00:00Z", key)
+    moment = parse_time(fields.text(key))
+    if moment is None:
+        fields.refuse("not a time like 2026-01-01T00:00:00Z", key)
+    return moment
 
 
 def _members(predicate: Fields) -> tuple[Member, ...]:

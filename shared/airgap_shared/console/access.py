@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from airgap_shared.stores.credentials import CredentialSources
     from airgap_shared.stores.registries import Registries
 
+_NOWHERE = Path("/nonexistent")
+_STATE_DIR = "AIRGAP_STATE_DIR"
 _USERNAME = "AIRGAP_REGISTRY_USERNAME"
 _PASSWORD = "AIRGAP_REGISTRY_PASSWORD"  # noqa: S105 - the name of a variable
 
@@ -95,9 +98,41 @@ def given_credential(username: str | None, password_stdin: bool) -> Credential |
     return Credential(username, password)
 
 
+def state_folder(given: Path | None) -> Path:
+    """Where imports are remembered: as given, by AIRGAP_STATE_DIR, or by the XDG convention.
+
+    Raises:
+        UsageError: the variable holds no absolute path, or there is no home folder to keep it in.
+
+    """
+    if given is not None:
+        return given
+    if text := os.environ.get(_STATE_DIR):
+        if not Path(text).is_absolute():
+            raise UsageError("not an absolute path", where=_STATE_DIR)
+        return Path(text)
+    base = Path(os.environ.get("XDG_STATE_HOME") or "")
+    if not base.is_absolute():
+        home = home_folder()
+        if home == _NOWHERE:
+            raise UsageError(
+                "this user has no home folder in which imports could be remembered",
+                next_step="name a folder that lasts: --state-dir DIR",
+            )
+        base = home / ".local/state"
+    return base / "airgap-import"
+
+
 def home_folder() -> Path:
-    """The user's home folder; a place where nothing is when there is none."""
+    """The user's home folder; a place where nothing is when there is none.
+
+    HOME counts where it is an absolute path: nothing is looked for in the working directory.
+    """
+    home = Path(os.environ.get("HOME") or "")
+    if home.is_absolute():
+        return home
     try:
-        return Path.home()
-    except RuntimeError:
-        return Path("/nonexistent")
+        home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return _NOWHERE
+    return home if home.is_absolute() else _NOWHERE

@@ -9,6 +9,8 @@ import typer
 
 from airgap_shared import __version__
 from airgap_shared.console.inspection import inspect, verify
+from airgap_shared.console.outcome import command
+from airgap_shared.console.signals import silent_end
 
 CaFileOption = Annotated[
     Path | None,
@@ -72,3 +74,9 @@ def make_application(name: str, about: str) -> typer.Typer:
     application.command("inspect")(inspect)
     application.command("verify")(verify)
     return application
+
+
+def run_application(application: typer.Typer) -> None:
+    """Run a command line; a signal outside of any command is told as one inside is."""
+    with silent_end(), command():
+        application()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -14,7 +14,6 @@ from airgap_shared.errors import KeyFileInvalid, MediaReadError, UsageError
 
 if TYPE_CHECKING:
     from airgap_shared.stores.medium import Medium
-    from airgap_shared.trust.policy import TrustPolicy
 
 
 def read_key_file(path: Path) -> bytes:
@@ -38,18 +37,31 @@ def read_key_file(path: Path) -> bytes:
     return content
 
 
-def load_policy(keys: Sequence[Path]) -> TrustPolicy:
-    """The trust that ``--key`` options express: any one of the keys must have signed."""
-    from airgap_shared.trust.keys import parse_public_key
-    from airgap_shared.trust.policy import TrustPolicy
+def read_input(path: Path, limit: int) -> bytes:
+    """A small file that the user names.
 
-    return TrustPolicy(tuple(parse_public_key(read_key_file(key), str(key)) for key in keys))
+    Raises:
+        UsageError: it cannot be read, or has more than ``limit`` bytes.
+
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as problem:
+        raise UsageError(f"cannot read: {problem.strerror}", where=str(path)) from problem
+    if len(content) > limit:
+        raise UsageError(f"larger than {limit} bytes", where=str(path))
+    return content
 
 
 @contextmanager
 def open_medium(bundle: str) -> Iterator[Medium]:
-    """The bundle at a path, or from standard input for ``-``; other than regular files stream."""
-    from airgap_shared.stores.medium import FileMedium, StreamMedium
+    """The bundle at a path, or from standard input for ``-``; other than regular files stream.
+
+    A split bundle is named by the name of the whole, of its index, or of any part.
+    """
+    from airgap_shared.stores.medium import StreamMedium
+    from airgap_shared.stores.partfiles import open_bundle_file
 
     if bundle == "-":
         if sys.stdin.isatty():
@@ -59,7 +71,7 @@ def open_medium(bundle: str) -> Iterator[Medium]:
         with _open_stream(bundle) as stream:
             yield StreamMedium(stream, bundle)
     else:
-        with FileMedium(Path(bundle)) as medium:
+        with open_bundle_file(Path(bundle)) as medium:
             yield medium
 
 
@@ -101,6 +113,22 @@ def refuse_stranger(path: Path) -> None:
             where=str(path),
             changed="it was left as it is",
             next_step="choose another name",
+        )
+
+
+def refuse_strange_parts(output: Path) -> None:
+    """Raise :class:`UsageError` when parts to be written may have the name of something else.
+
+    Parts of an earlier bundle are known by their index.
+    """
+    from airgap_shared.stores.partialfiles import strange_files
+
+    for path in strange_files(output):
+        raise UsageError(
+            "the file exists already and is not known to be a bundle's",
+            where=str(path),
+            changed="it was left as it is",
+            next_step="remove it, or choose another name",
         )
 
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from airgap_shared.console.outcome import Format, command, print_result
+from airgap_shared.console.trusting import (
+    AppOption,
+    KeysOption,
+    NowOption,
+    PolicyOption,
+    SignaturesOption,
+    ThresholdOption,
+    TrustOptions,
+    clock_reading,
+)
 
 if TYPE_CHECKING:
-    from airgap_shared.bundle.statement import Statement
     from airgap_shared.stores.opening import VerifiedBundle
 
 BundleArgument = Annotated[
     str, typer.Argument(metavar="BUNDLE", help="The bundle file, or - for standard input.")
-]
-KeysOption = Annotated[
-    list[Path] | None,
-    typer.Option("--key", metavar="PUB", help="A public key to trust; may be given again."),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the result.")]
 JobsOption = Annotated[
@@ -28,29 +31,61 @@ JobsOption = Annotated[
 ]
 
 
-def inspect(bundle: BundleArgument, form: FormatOption = Format.TEXT) -> None:
-    """Show what a bundle says is inside. Nothing is verified; use verify before you trust it.
+UntrustedOption = Annotated[
+    bool,
+    typer.Option("--untrusted", help="Verify nothing and say so; the default without a key."),
+]
+
+
+def inspect(
+    bundle: BundleArgument,
+    keys: KeysOption = None,
+    threshold: ThresholdOption = None,
+    policy: PolicyOption = None,
+    app: AppOption = "",
+    signatures: SignaturesOption = None,
+    now: NowOption = "",
+    untrusted: UntrustedOption = False,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Show what a bundle says is inside. With a key or policy, only if it is signed as it must be.
+
+    The content is not read; use verify before you rely on it.
 
     Example: airgap-import inspect shop.tar.zst
     """
     with command(form):
         from airgap_shared.console.files import open_medium
         from airgap_shared.console.report import statement_document, statement_text
-        from airgap_shared.stores.opening import read_statement
+        from airgap_shared.stores.opening import open_statement, read_statement
 
-        with open_medium(bundle) as medium:
-            statement = read_statement(medium)
-        banner = "NOT VERIFIED: this is what the file says of itself\n\n"
-        print_result(
-            {"verified": False, **statement_document(statement)},
-            banner + statement_text(statement),
-            form,
-        )
+        options = TrustOptions(keys, threshold, app, signatures, now, policy)
+        if untrusted or not options.given:
+            options.refuse_ignored()
+            with open_medium(bundle) as medium:
+                statement = read_statement(medium)
+            banner = "NOT VERIFIED: this is what the file says of itself\n\n"
+            facts: dict[str, object] = {"verified": False}
+        else:
+            gate = options.gate(clock_reading())
+            with open_medium(bundle) as medium:
+                signed = open_statement(medium, gate, options.detached())
+            statement = signed.statement
+            signers = [key.key_id for key in signed.candidate.signers]
+            banner = f"signed by {', '.join(signers)}; the content was not read\n\n"
+            facts = {"verified": False, "signed": True, "signers": signers}
+        text = banner + statement_text(statement)
+        print_result({**facts, **statement_document(statement)}, text, form)
 
 
 def verify(
     bundle: BundleArgument,
     keys: KeysOption = None,
+    threshold: ThresholdOption = None,
+    policy: PolicyOption = None,
+    app: AppOption = "",
+    signatures: SignaturesOption = None,
+    now: NowOption = "",
     jobs: JobsOption = 4,
     form: FormatOption = Format.TEXT,
 ) -> None:
@@ -59,27 +94,17 @@ def verify(
     Example: airgap-import verify shop.tar.zst --key vendor.pub
     """
     with command(form):
-        from airgap_shared.console.files import load_policy, open_medium
+        from airgap_shared.console.files import open_medium
         from airgap_shared.console.progress import open_progress
         from airgap_shared.stores.opening import open_bundle, verify_blobs
 
-        policy = load_policy(keys or [])
+        options = TrustOptions(keys, threshold, app, signatures, now, policy)
+        gate = options.gate(clock_reading())
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         with open_medium(bundle) as medium:
-            verified = open_bundle(medium, policy)
-            note = expiry_note(verified.statement)
-            if note:
-                progress.note(note)
+            verified = open_bundle(medium, gate, detached=options.detached())
             verify_blobs(verified, jobs, progress)
         _print_verified(verified, bundle, form)
-
-
-def expiry_note(statement: Statement) -> str:
-    """A warning when the bundle is past its time; empty otherwise."""
-    expires = statement.release.expires
-    if datetime.now(UTC) <= expires:
-        return ""
-    return f"warning: the bundle was meant to be used before {expires:%Y-%m-%d}"
 
 
 def _print_verified(verified: VerifiedBundle, name: str, form: Format) -> None:
@@ -87,7 +112,7 @@ def _print_verified(verified: VerifiedBundle, name: str, form: Format) -> None:
     from airgap_shared.console.text import byte_size
 
     statement = verified.statement
-    signers = [key.key_id for key in verified.signers]
+    signers = [key.key_id for key in verified.candidate.signers]
     release = statement.release
     print_result(
         {"verified": True, "signers": signers, **statement_document(statement)},

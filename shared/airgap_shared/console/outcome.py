@@ -9,11 +9,12 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import TextIO
 
+from airgap_shared.console.signals import Terminated, part, raised_signals
+from airgap_shared.console.streams import open_standard_streams, silence
 from airgap_shared.console.text import printable
 from airgap_shared.errors import AirgapError, InternalError, Interrupted, OutputNotWritable
 from airgap_shared.stores.redaction import hide
@@ -29,14 +30,6 @@ class Format(enum.StrEnum):
     JSON = "json"
 
 
-class _Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 def print_result(document: Mapping[str, object], text: str, form: Format) -> None:
     """The result of a command: one JSON object, or text."""
     body = json.dumps({"format": _JSON_FORMAT, **document}, indent=1)
@@ -44,9 +37,9 @@ def print_result(document: Mapping[str, object], text: str, form: Format) -> Non
         _write(sys.stdout, body if form is Format.JSON else printable(text))
     except BrokenPipeError:
         # Nobody reads any more; what was done is done, and that is no failure.
-        _silence(sys.stdout)
+        silence(sys.stdout)
     except OSError as problem:
-        _silence(sys.stdout)
+        silence(sys.stdout)
         raise OutputNotWritable(
             f"the result could not be printed: {problem.strerror}",
             changed="everything that was asked for was done",
@@ -60,14 +53,15 @@ def command(form: Format = Format.TEXT) -> Iterator[None]:
     No traceback reaches the user unless AIRGAP_DEBUG is set.
     """
     _leave_no_core()
-    with _signals():
+    open_standard_streams()
+    with raised_signals():
         try:
             yield
         except AirgapError as problem:
             _fail(problem, problem.exit_code, form)
         except KeyboardInterrupt as stop:
             _fail(_interrupted(stop), 128 + signal.SIGINT, form)
-        except _Terminated as stop:
+        except Terminated as stop:
             _fail(_interrupted(stop), 128 + stop.number, form)
         except Exception as problem:
             _fail(_internal(problem), InternalError.exit_code, form)
@@ -99,12 +93,14 @@ def to_document(problem: AirgapError, code: int) -> dict[str, object]:
 
 
 def _fail(problem: AirgapError, code: int, form: Format) -> None:
-    if os.environ.get("AIRGAP_DEBUG"):
-        # What libraries put into their exceptions may hold addresses with signatures in them.
-        _write(sys.stderr, printable(hide(traceback.format_exc())))
-    # Where nobody can be told any more, the code still tells.
-    with suppress(OSError):
+    try:
+        if os.environ.get("AIRGAP_DEBUG"):
+            # What libraries put into their exceptions may hold addresses with signatures in them.
+            _write(sys.stderr, printable(hide(traceback.format_exc())))
         _write(sys.stderr, describe(problem))
+    except OSError:
+        # Where nobody can be told any more, the code still tells.
+        silence(sys.stderr)
     if form is Format.JSON:
         with suppress(AirgapError):
             print_result({"error": to_document(problem, code)}, "", form)
@@ -117,14 +113,9 @@ def _write(stream: TextIO, text: str) -> None:
     print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
-def _silence(stream: TextIO) -> None:
-    """Let what is still buffered, and what may come, go nowhere."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
 def _interrupted(stop: BaseException) -> AirgapError:
     """The failure; the notes on an interruption say what was changed before it."""
+    part()
     return Interrupted(
         "stopped by a signal",
         changed="; ".join(getattr(stop, "__notes__", ())),
@@ -134,7 +125,7 @@ def _interrupted(stop: BaseException) -> AirgapError:
 
 def _internal(problem: Exception) -> AirgapError:
     return InternalError(
-        f"{type(problem).__name__}: {str(problem)[:_TEXT_LIMIT]}",
+        f"{type(problem).__name__}: {hide(str(problem))[:_TEXT_LIMIT]}",
         next_step="this is a fault of this program; run again with AIRGAP_DEBUG=1 and report it",
     )
 
@@ -143,18 +134,3 @@ def _leave_no_core() -> None:
     """Have no image of memory, and the passwords in it, written should the process crash."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    def terminate(number: int, _frame: FrameType | None) -> None:
-        raise _Terminated(number)
-
-    previous: list[tuple[int, Callable[..., object] | int | None]] = [
-        (number, signal.signal(number, terminate)) for number in (signal.SIGTERM, signal.SIGHUP)
-    ]
-    try:
-        yield
-    finally:
-        for number, handler in previous:
-            signal.signal(number, handler)

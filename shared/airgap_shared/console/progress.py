@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
+from airgap_shared.console.streams import Unheard
 from airgap_shared.console.text import byte_size, printable
 from airgap_shared.stores.progress import NoProgress, Progress
 
@@ -18,8 +19,9 @@ _LINE_INTERVAL = 10.0
 
 
 def open_progress(stream: TextIO, terminal: bool) -> Progress:
-    """The kind of progress that fits: bars or lines."""
-    return BarProgress(stream) if terminal else LineProgress(stream)
+    """The kind of progress that fits: bars or lines, for as long as somebody looks."""
+    heard = cast(TextIO, Unheard(stream))
+    return BarProgress(heard) if terminal else LineProgress(heard)
 
 
 class QuietProgress(NoProgress):

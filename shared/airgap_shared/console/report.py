@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from airgap_shared.bundle import names
-from airgap_shared.bundle.statement import Role, Statement, format_time
+from airgap_shared.bundle.statement import Role, Statement
 from airgap_shared.console.text import byte_size, table
 from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.moment import format_time
 
 
 def statement_document(statement: Statement) -> dict[str, object]:

@@ -38,8 +38,8 @@ def parse_rules(content: bytes, where: str) -> RuleSet:
 
     Raises:
         RulesInvalid: it is not one; every problem is named with its line.
-        ManifestSourceInvalid, YamlTooDeep, YamlAliasLimit, YamlDuplicateKey, LimitExceeded: it is
-            no YAML that is read here.
+        ManifestSourceInvalid, YamlTooDeep, YamlAliasLimit, YamlDuplicateKey, LimitExceeded,
+            YamlTagUnsupported, TextEncodingInvalid: it is no YAML that is read here.
 
     """
     text = read_text(content, where)

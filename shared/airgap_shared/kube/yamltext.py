@@ -17,8 +17,10 @@ from airgap_shared.errors import (
     AirgapError,
     LimitExceeded,
     ManifestSourceInvalid,
+    TextEncodingInvalid,
     YamlAliasLimit,
     YamlDuplicateKey,
+    YamlTagUnsupported,
     YamlTooDeep,
 )
 from airgap_shared.kube.jsontext import read_json_documents
@@ -29,6 +31,7 @@ DEPTH_LIMIT = 64
 ALIAS_LIMIT = 1000
 MERGE_LIMIT = 1000
 NODE_LIMIT = 1_000_000
+DOCUMENT_LIMIT = 10_000
 
 _PARSER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PARSERS_LIMIT: Final = "maximum nesting depth"
@@ -57,7 +60,7 @@ def read_text(content: bytes, where: str) -> str:
 
     Raises:
         LimitExceeded: the file is larger than the limit.
-        ManifestSourceInvalid: the file is not UTF-8.
+        TextEncodingInvalid: the file is not UTF-8.
 
     """
     if len(content) > SIZE_LIMIT:
@@ -66,9 +69,7 @@ def read_text(content: bytes, where: str) -> str:
         return content.decode("utf-8").removeprefix(_BOM)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ManifestSourceInvalid(
-            "the file is not UTF-8 text", where=f"{where}:{line}"
-        ) from error
+        raise TextEncodingInvalid("the file is not UTF-8 text", where=f"{where}:{line}") from error
 
 
 def read_documents(text: str, where: str) -> tuple[TextDocument, ...]:
@@ -79,15 +80,26 @@ def read_documents(text: str, where: str) -> tuple[TextDocument, ...]:
 
     Raises:
         ManifestSourceInvalid: the text is not YAML, or not YAML that Kubernetes reads.
-        YamlTooDeep, YamlAliasLimit, YamlDuplicateKey, LimitExceeded: it is refused.
+        YamlTooDeep, YamlAliasLimit, YamlDuplicateKey, YamlTagUnsupported, LimitExceeded,
+        TextEncodingInvalid: it is refused.
 
     """
     if len(text) > SIZE_LIMIT:
         raise LimitExceeded(f"the text is larger than {SIZE_LIMIT} characters", where=where)
     values = read_json_documents(text, depth=DEPTH_LIMIT, nodes=NODE_LIMIT)
     if values is not None:
+        if len(values) > DOCUMENT_LIMIT:
+            raise _too_many_documents(where)
         return tuple(TextDocument(index, line, value) for index, (line, value) in enumerate(values))
     return tuple(TreeBuilder(where).documents(text))
+
+
+def _too_many_documents(where: str) -> AirgapError:
+    return LimitExceeded(
+        f"more than {DOCUMENT_LIMIT} documents in one file",
+        where=where,
+        next_step="split the file",
+    )
 
 
 class _Mark(Protocol):
@@ -148,6 +160,8 @@ class TreeBuilder:
             if step is not None:
                 step(event)
             elif type(event) is yaml.DocumentStartEvent:
+                if index == DOCUMENT_LIMIT:
+                    raise _too_many_documents(self._where)
                 line = _line(event)
                 self._anchors = {}
                 self._root = None
@@ -172,8 +186,9 @@ class TreeBuilder:
             kind = YamlTooDeep if _PARSERS_LIMIT in what else ManifestSourceInvalid
             raise kind(f"not YAML: {what}", where=self._place_of(mark)) from error
         except yaml.YAMLError as error:
+            # The reader's: a character that YAML forbids.
             reason = str(getattr(error, "reason", error))
-            raise self._invalid(ManifestSourceInvalid, f"not YAML: {reason}") from error
+            raise self._invalid(TextEncodingInvalid, f"not YAML: {reason}") from error
 
     def _invalid(
         self, kind: type[AirgapError], what: str, event: yaml.Event | None = None
@@ -265,7 +280,7 @@ class TreeBuilder:
 
     def _unknown_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> AirgapError:
         return self._invalid(
-            ManifestSourceInvalid,
+            YamlTagUnsupported,
             f"the tag {str(event.tag)[:100]!r} is not one that Kubernetes manifests use here",
             event,
         )

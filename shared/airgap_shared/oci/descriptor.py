@@ -13,6 +13,9 @@ from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields
 from airgap_shared.oci.platform import Platform
 
+#: The largest integer that every reader of JSON reads alike (RFC 8259 §6, RFC 7493 §2.2).
+SIZE_LIMIT = 2**53 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
@@ -42,6 +45,10 @@ class Descriptor:
             fields.text_map("annotations"),
             fields.optional_texts("urls"),
         )
+        if descriptor.size > SIZE_LIMIT:
+            raise DocumentInvalid(
+                "a size that not every reader of JSON reads alike", where=f"{fields.place}.size"
+            )
         _check_embedded(fields, descriptor)
         return descriptor
 

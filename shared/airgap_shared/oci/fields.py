@@ -86,6 +86,14 @@ class Fields:
         """The object as it was decoded."""
         return self._value
 
+    def only(self, *keys: str) -> None:
+        """Refuse other keys, and null: for documents in which a misspelt key must not pass."""
+        for key, value in self._value.items():
+            if key not in keys:
+                self.refuse("unknown field", key[:100])
+            if value is None:
+                self.refuse("null is no value; leave it out", key)
+
     def text(self, key: str) -> str:
         """A string that must be there."""
         return self._typed(key, str, "a string")
@@ -99,6 +107,13 @@ class Fields:
         value = self._typed(key, int, "a whole number")
         if not 0 <= value < 2**63:
             self.refuse("expected a number from 0 to 2^63-1", key)
+        return value
+
+    def optional_flag(self, key: str) -> bool:
+        """True or false; absent counts as false."""
+        value = self._value.get(key, False)
+        if not isinstance(value, bool):
+            self.refuse("expected true or false", key)
         return value
 
     def digest(self, key: str) -> Digest:

@@ -6,10 +6,7 @@ in the file can show, so a later run sees how far each blob came (stores.storedb
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,18 +15,24 @@ import zstandard
 
 from airgap_shared.bundle import frames, names, tarheader
 from airgap_shared.bundle.frames import Frame
+from airgap_shared.bundle.parts import PartIndex, part_name
 from airgap_shared.bundle.placement import StoredSegment
 from airgap_shared.bundle.plan import BundlePlan
 from airgap_shared.bundle.statement import Member
-from airgap_shared.errors import AirgapError, DiskFull, Locked, OutputNotWritable
-from airgap_shared.oci.digest import verified_chunks
+from airgap_shared.errors import DiskFull
+from airgap_shared.oci.digest import Digest, verified_chunks
 from airgap_shared.stores.concurrency import Stop, for_each
+from airgap_shared.stores.fingerprints import index_parts
+from airgap_shared.stores.joinedfile import OpenFile
 from airgap_shared.stores.medium import FileMedium
-from airgap_shared.stores.progress import Progress, counted
+from airgap_shared.stores.outputfaults import output_faults
+from airgap_shared.stores.partialfiles import PartFiles, WholeFile, locked, partial_files
+from airgap_shared.stores.progress import NoProgress, Progress, counted
+from airgap_shared.stores.slicedfile import SlicedFile
 from airgap_shared.stores.storedblob import Fetch, StoredBlob
+from airgap_shared.trust.envelope import parse_envelope
 
-#: What has the name of the partial file is written to: it must be that file, and no link.
-_OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_QUIET = NoProgress()
 _METADATA_LEVEL = 12
 _STREAM_LEVEL = 6
 _STREAM_FRAME = frames.FRAME_LIMIT // 2
@@ -37,35 +40,39 @@ _STREAM_PIECE = 1 << 20
 
 
 class PartialBundle:
-    """The file ``PATH.partial`` while a bundle is being written; locked against a second run."""
+    """A bundle while it is being written, whole or in parts; locked against a second run."""
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, part_size: int | None = None) -> None:
         self.output = output
-        self.path = output.with_name(output.name + ".partial")
-        self._descriptor = -1
+        self._partial = output.with_name(output.name + ".partial")
+        self._files: WholeFile | PartFiles = (
+            WholeFile(output) if part_size is None else PartFiles(output, part_size)
+        )
+        self._lock: OpenFile
+        self._file: SlicedFile
         self._began = False
+
+    @property
+    def path(self) -> Path:
+        """The file that holds the beginning."""
+        return self._files.first
+
+    @property
+    def size(self) -> int:
+        """How large it is now, in bytes."""
+        return self._file.size
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Hold the file open and locked.
+        """Hold the files open and locked.
 
         Raises:
             Locked: another run writes it.
-            OutputNotWritable: the folder or file cannot be written, or is no regular file.
+            OutputNotWritable: the folder or a file cannot be written, or is no regular file.
 
         """
-        with _translated(self.path):
-            self._descriptor = os.open(self.path, _OPEN_FLAGS, 0o644)
-        try:
-            self._check_regular()
-            self._lock()
-            try:
-                yield
-            finally:
-                if os.fstat(self._descriptor).st_size == 0:
-                    self.path.unlink(missing_ok=True)
-        finally:
-            os.close(self._descriptor)
+        with locked(self._partial) as self._lock, self._files.opened(self._lock) as self._file:
+            yield
 
     def write(self, plan: BundlePlan, fetch: Fetch, jobs: int, progress: Progress) -> None:
         """Write everything, or what an earlier run did not; :meth:`publish` is the last step.
@@ -73,26 +80,27 @@ class PartialBundle:
         ``fetch`` is called from up to ``jobs`` threads.
 
         Raises:
-            DiskFull: there is not enough room; the partial file is removed unless an earlier run
+            DiskFull: there is not enough room; what was written is removed unless an earlier run
                 began it.
-            OutputNotWritable: the file cannot be written.
+            OutputNotWritable: a file cannot be written.
             DigestMismatch, SizeMismatch: a source gave other bytes than promised.
+            UsageError: there would be too many parts.
 
         """
         head, written = compose_head(plan)
         segments = _place(plan.stored, len(head))
         progress.begin("bundle", sum(m.size for m in (*plan.stored, *plan.streamed)), "bytes")
         try:
-            with _translated(self.path):
+            with output_faults(self.path):
                 self._prepare(head, segments)
                 self._write_stored(plan.stored, segments, fetch, jobs, progress)
                 self._write_rest(plan, segments, fetch, written, progress)
-                os.fsync(self._descriptor)
+                self._file.sync()
         except DiskFull as problem:
             if self._began:
-                self.path.unlink(missing_ok=True)
+                self._files.discard()
                 problem.explain(changed="no bundle was written, and nothing of it is kept")
-            elif os.fstat(self._descriptor).st_size:
+            elif self._file.size:
                 problem.explain(changed=f"what an earlier run fetched is kept in {self.path}")
             else:
                 problem.explain(changed="nothing was written")
@@ -100,46 +108,53 @@ class PartialBundle:
         finally:
             progress.end()
 
-    def medium(self) -> FileMedium:
-        """The file as it is now, for reading: the one held open, whatever has its name."""
-        return FileMedium(self.path, self._descriptor)
-
-    def publish(self) -> None:
-        """Give the finished file its name."""
-        with _translated(self.output):
-            self.path.replace(self.output)
-            _sync_folder(self.output.parent)
-
-    def _check_regular(self) -> None:
-        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-            raise OutputNotWritable("not a regular file", where=str(self.path))
-
-    def _lock(self) -> None:
+    def copy(self, source: FileMedium, progress: Progress) -> None:
+        """Write a bundle that is finished; a copy that stops is not gone on with, but removed."""
+        progress.begin("copy", source.size, "bytes")
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The run that held the lock may have given the file its final name meanwhile.
-            held, named = os.fstat(self._descriptor), self.path.stat()
-            if not os.path.samestat(held, named):
-                raise FileNotFoundError
-        except OSError as problem:
-            raise Locked(
-                "another run is writing this bundle",
-                where=str(self.path),
-                next_step="wait for it, or choose another --output",
-            ) from problem
+            with output_faults(self.path):
+                self._make_room(source.size)
+                self._file.truncate(0)
+                with self._file.appender(_STREAM_PIECE) as file:
+                    for chunk in counted(source.raw_chunks(), progress):
+                        file.write(chunk)
+                self._file.sync()
+        except BaseException:
+            self._files.discard()
+            raise
+        finally:
+            progress.end()
+
+    def medium(self) -> FileMedium:
+        """What is there now, for reading: the files held open, whatever has their names."""
+        return FileMedium(self.path, self._file.joined())
+
+    def publish(self, jobs: int = 1, progress: Progress = _QUIET) -> tuple[Path, ...]:
+        """Give what is finished its name, in place of an earlier bundle; gives all its files."""
+        with output_faults(self.output):
+            if isinstance(self._files, WholeFile):
+                return self._files.publish()
+            return self._files.publish(self._index(jobs, progress))
+
+    def _index(self, jobs: int, progress: Progress) -> PartIndex:
+        with self.medium() as medium:
+            statement = Digest.of(parse_envelope(medium.read_envelope()).payload)
+        files = self._file.slices
+        names = [part_name(self.output.name, number) for number in range(1, len(files) + 1)]
+        return index_parts(files, names, statement, jobs, progress)
 
     def _prepare(self, head: bytes, segments: list[StoredSegment]) -> None:
         end = segments[-1].end if segments else len(head)
-        self._check_room(end)
-        if os.pread(self._descriptor, len(head), 0) != head:
+        self._make_room(end)
+        if self._file.read_at(0, len(head)) != head:
             self._began = True
-            os.ftruncate(self._descriptor, 0)
-        os.ftruncate(self._descriptor, end)
-        os.pwrite(self._descriptor, head, 0)
+            self._file.truncate(0)
+        self._file.truncate(end)
+        self._file.write_at(0, [head])
 
-    def _check_room(self, end: int) -> None:
-        room = os.fstatvfs(self._descriptor)
-        present = os.fstat(self._descriptor).st_blocks * 512
+    def _make_room(self, end: int) -> None:
+        room = os.fstatvfs(self._lock.descriptor)
+        present = sum(path.stat().st_blocks * 512 for path in partial_files(self.output))
         free = room.f_bavail * room.f_frsize + present
         if free < end:
             raise DiskFull(
@@ -147,6 +162,7 @@ class PartialBundle:
                 where=str(self.output.parent),
                 next_step="choose another --output, or make room",
             )
+        self._files.remove_others()
 
     def _write_stored(
         self,
@@ -160,7 +176,7 @@ class PartialBundle:
 
         def write(blob: tuple[Member, StoredSegment], stop: Stop) -> None:
             member, segment = blob
-            stored = StoredBlob(self._descriptor, member, segment)
+            stored = StoredBlob(self._file, member, segment)
             stored.write(lambda wanted, start: stop.guard(fetch(wanted, start)), progress)
 
         for_each(blobs, write, jobs)
@@ -173,9 +189,8 @@ class PartialBundle:
         written: list[Frame],
         progress: Progress,
     ) -> None:
-        os.lseek(self._descriptor, 0, os.SEEK_END)
         written += [frame for segment in segments for frame in segment.frames]
-        with os.fdopen(os.dup(self._descriptor), "wb", _STREAM_PIECE) as file:
+        with self._file.appender(_STREAM_PIECE) as file:
             for member in plan.streamed:
                 chunks = counted(fetch(member, 0), progress)
                 for frame, data in _compressed_stream(member, chunks):
@@ -250,31 +265,3 @@ def _pieces(member: Member, chunks: Iterator[bytes]) -> Iterator[bytes]:
     held += bytes(tarheader.padding_of(member.size))
     for start in range(0, len(held), _STREAM_PIECE):
         yield bytes(held[start : start + _STREAM_PIECE])
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except AirgapError:
-        raise
-    except OSError as problem:
-        if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            hint = (
-                "the file system takes no file this large" if problem.errno == errno.EFBIG else ""
-            )
-            raise DiskFull(
-                hint or "no space left",
-                where=str(path.parent),
-                next_step="choose another --output, or make room and run again",
-            ) from problem
-        what = "it is a link" if problem.errno == errno.ELOOP else problem.strerror or problem
-        raise OutputNotWritable(f"cannot write the bundle: {what}", where=str(path)) from problem
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

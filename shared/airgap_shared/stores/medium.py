@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,9 @@ from airgap_shared.bundle.statement import Member
 from airgap_shared.errors import (
     BadPadding,
     BundleCorrupt,
+    BundleFormatError,
     BundleTruncated,
+    IntegrityError,
     MediaReadError,
     NotABundle,
     TrailingData,
@@ -28,6 +31,7 @@ from airgap_shared.errors import (
 from airgap_shared.oci.digest import verified_chunks
 from airgap_shared.stores.endings import explain_ending
 from airgap_shared.stores.frames import FrameReader
+from airgap_shared.stores.joinedfile import JoinedFile, OpenFile
 from airgap_shared.trust.envelope import ENVELOPE_LIMIT
 
 _READ_SIZE = 1 << 19
@@ -94,29 +98,39 @@ def _read_end(reader: FrameReader) -> None:
     reader.end_frame()
 
 
-def _open_file(path: Path) -> int:
+def _open_file(path: Path) -> JoinedFile:
     try:
         if path.is_dir():
             raise MediaReadError(
                 "this is a folder, not a bundle", where=str(path), next_step="name the bundle file"
             )
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return JoinedFile([OpenFile(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))])
     except OSError as problem:
         raise MediaReadError(
             f"cannot open the bundle: {problem.strerror}", where=str(path)
         ) from problem
 
 
+def _copy_again(parts: Sequence[str]) -> str:
+    if len(parts) == 1:
+        return f"the damage is in {parts[0]}: copy it again"
+    return (
+        f"the damage is in {' or '.join(parts)}: compare their sha256sum with the index,"
+        " and copy the one that differs again"
+    )
+
+
 class FileMedium:
-    """A bundle in a regular file: opened once, read by position, from several threads."""
+    """A bundle in regular files: opened once, read by position, from several threads."""
 
     random_access = True
 
-    def __init__(self, path: Path, opened: int | None = None) -> None:
-        """Open a file, or read one that is ``opened`` already; that descriptor stays open."""
+    def __init__(self, path: Path, opened: JoinedFile | None = None) -> None:
+        """Open a file, or read what is ``opened`` already, which stays open."""
         self.name = str(path)
-        self._descriptor = _open_file(path) if opened is None else os.dup(opened)
-        self._size = os.fstat(self._descriptor).st_size
+        self._file = _open_file(path) if opened is None else opened
+        self._owned = opened is None
+        self._size = self._file.size
         self._members: tuple[Member, ...] = ()
         self._extents: tuple[_Extent, ...] = ()
         self._envelope_frames: tuple[Frame, ...] = ()
@@ -130,7 +144,8 @@ class FileMedium:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._descriptor)
+        if self._owned:
+            self._file.close()
 
     def read_envelope(self) -> bytes:
         reader = FrameReader(_Extract(self, _Extent(0, self._size)))
@@ -152,27 +167,55 @@ class FileMedium:
         extent = self._extents[position]
         source = _Extract(self, extent)
         member = self._members[position]
-        try:
-            yield from read_member(FrameReader(source), member)
-        except NotABundle as problem:
-            raise BundleCorrupt(problem.what, where=member.path) from problem
-        source.check_consumed()
+        with self._blaming(extent):
+            try:
+                yield from read_member(FrameReader(source), member)
+            except NotABundle as problem:
+                raise BundleCorrupt(problem.what, where=member.path) from problem
+            source.check_consumed()
 
     def finish(self) -> None:
         source = _Extract(self, self._extents[-1])
-        _read_end(FrameReader(source))
-        source.check_consumed()
+        with self._blaming(self._extents[-1]):
+            _read_end(FrameReader(source))
+            source.check_consumed()
+        if changed := self._file.changed():
+            raise BundleCorrupt("the file changed while it was read", where=str(changed))
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Up to ``size`` bytes of the file; fewer only at its end."""
+        return self._file.read_at(offset, size)
+
+    @property
+    def size(self) -> int:
+        """The size of the bundle in bytes."""
+        return self._size
+
+    def raw_chunks(self) -> Iterator[bytes]:
+        """The bytes of the bundle as they are, not verified.
+
+        Raises:
+            BundleTruncated: a file has become shorter.
+
+        """
+        source = _Extract(self, _Extent(0, self._size))
+        for offset in range(0, self._size, _READ_SIZE):
+            wanted = min(_READ_SIZE, self._size - offset)
+            chunk = source.read(wanted)
+            if len(chunk) < wanted:
+                raise BundleTruncated("the file changed while it was read", where=self.name)
+            yield chunk
+
+    @contextmanager
+    def _blaming(self, extent: _Extent) -> Iterator[None]:
+        """Name the parts of a split bundle in which something is damaged."""
         try:
-            return os.pread(self._descriptor, size, offset)
-        except OSError as problem:
-            raise MediaReadError(
-                f"cannot read the bundle at byte {offset}: {problem.strerror}",
-                where=self.name,
-                next_step="copy the bundle again, to another disk if need be",
-            ) from problem
+            yield
+        except (BundleFormatError, IntegrityError) as problem:
+            if self._file.is_split():
+                paths = self._file.paths_at(extent.start, extent.end)
+                problem.explain(next_step=_copy_again([path.name for path in paths]))
+            raise
 
     def _read_seek_table(self) -> tuple[Frame, ...]:
         footer = self.read_at(max(0, self._size - frames.FOOTER_SIZE), frames.FOOTER_SIZE)
@@ -254,13 +297,16 @@ class _Piped:
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self._stream = stream
         self._name = name
+        self._offset = 0
 
     def read(self, size: int, /) -> bytes:
         try:
-            return self._stream.read(size)
+            data = self._stream.read(size)
+            self._offset += len(data)
+            return data
         except OSError as problem:
             raise MediaReadError(
-                f"cannot read the bundle: {problem.strerror or problem}",
+                f"cannot read the bundle at byte {self._offset}: {problem.strerror or problem}",
                 where=self._name,
                 next_step="copy the bundle again, to another disk if need be",
             ) from problem

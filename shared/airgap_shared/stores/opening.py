@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from airgap_shared.bundle import names
+from airgap_shared.bundle.admission import Candidate, Gate, admit
 from airgap_shared.bundle.graph import ImageGraph, check_graph
 from airgap_shared.bundle.index import check_index
 from airgap_shared.bundle.statement import Member, Role, Statement, parse_statement
-from airgap_shared.errors import LimitExceeded, MediaTypeUnsupported, MemberMismatch
+from airgap_shared.errors import (
+    LimitExceeded,
+    MediaTypeUnsupported,
+    MemberMismatch,
+    SignatureMissing,
+)
 from airgap_shared.kube.objects import ManifestFile
 from airgap_shared.oci import mediatype
 from airgap_shared.oci.digest import Digest
@@ -18,22 +24,25 @@ from airgap_shared.oci.manifest import Index, Manifest, parse_manifest
 from airgap_shared.stores.concurrency import Stop, for_each
 from airgap_shared.stores.medium import Medium
 from airgap_shared.stores.progress import Progress, counted
-from airgap_shared.trust.envelope import parse_envelope
-from airgap_shared.trust.keys import PublicKey
-from airgap_shared.trust.policy import TrustPolicy, unseal
+from airgap_shared.trust.envelope import Envelope, parse_envelope
+from airgap_shared.trust.unsealing import join_signatures, unseal
+
+#: Told of a release before anything of it is read; raises if it may not follow what came before.
+History = Callable[[Candidate], None]
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedBundle:
     """A bundle whose signature, metadata and structure were verified; blobs verify as they pass.
 
+    ``candidate`` says which release it is and who signed it for whom.
     ``files`` are the application's own files as they were given, ``inventory`` the JSON document
     of its images and their uses, ``rules`` the rules file by which they were found, empty when
     there was none. Made by :func:`open_bundle` only.
     """
 
     statement: Statement
-    signers: tuple[PublicKey, ...]
+    candidate: Candidate
     graph: ImageGraph
     files: tuple[ManifestFile, ...]
     inventory: bytes
@@ -54,15 +63,62 @@ def read_statement(medium: Medium) -> Statement:
     return parse_statement(parse_envelope(medium.read_envelope()).payload)
 
 
-def open_bundle(medium: Medium, policy: TrustPolicy) -> VerifiedBundle:
-    """Verify the signature, then all metadata (bundle-spec.md, Verification, 1–12).
+def open_signed(medium: Medium, detached: Iterable[Envelope] = ()) -> tuple[Envelope, Statement]:
+    """The envelope of a bundle and what it says, NOT verified: to sign it, or pass it on.
 
     Raises:
-        AirgapError: of the groups 10–14 and 30; nothing was changed anywhere.
+        SignatureMissing: nobody signed it.
+        AirgapError: it is no bundle, or a detached signature is not about it.
 
     """
-    verified = unseal(parse_envelope(medium.read_envelope()), policy)
+    envelope = join_signatures(parse_envelope(medium.read_envelope()), detached)
+    if not envelope.signatures:
+        raise SignatureMissing("the bundle carries no signature")
+    return envelope, parse_statement(envelope.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedStatement:
+    """A statement whose signatures satisfy a policy; nothing of the content was read."""
+
+    envelope: Envelope
+    statement: Statement
+    candidate: Candidate
+
+
+def open_statement(
+    medium: Medium, gate: Gate, detached: Iterable[Envelope] = ()
+) -> SignedStatement:
+    """Verify the signatures and hold the statement against the policy (Verification, 1–9).
+
+    Raises:
+        AirgapError: of the groups 10–12, 14 and 30.
+
+    """
+    envelope = join_signatures(parse_envelope(medium.read_envelope()), detached)
+    verified = unseal(envelope, gate.policy, gate.now)
     statement = parse_statement(verified.payload)
+    return SignedStatement(envelope, statement, admit(verified, statement, gate))
+
+
+def open_bundle(
+    medium: Medium,
+    gate: Gate,
+    history: History = lambda candidate: None,
+    detached: Iterable[Envelope] = (),
+) -> VerifiedBundle:
+    """Verify signature, policy and all metadata (bundle-spec.md, Verification, 1–12).
+
+    ``history`` is asked as soon as the release is known, ``detached`` are signatures that came
+    apart from the bundle.
+
+    Raises:
+        AirgapError: of the groups 10–14 and 30, or of ``history``; nothing was changed anywhere.
+
+    """
+    signed = open_statement(medium, gate, detached)
+    statement, candidate = signed.statement, signed.candidate
+    history(candidate)
     check_metadata_size(statement)
     medium.expect(statement.members)
     content = {
@@ -74,7 +130,7 @@ def open_bundle(medium: Medium, policy: TrustPolicy) -> VerifiedBundle:
     _check_fixed(statement, content, manifests)
     return VerifiedBundle(
         statement,
-        verified.signers,
+        candidate,
         check_graph(statement, manifests),
         tuple(
             ManifestFile(member.path.removeprefix(names.APPLICATION), content[position])

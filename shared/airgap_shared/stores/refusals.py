@@ -164,5 +164,5 @@ def _line(error: dict[object, object], redactor: Redactor) -> str:
     text = ": ".join(str(part) for part in (code, message) if part)
     if detail:
         # Cleaned before it is cut: half a secret is not recognized.
-        text += f" ({redactor.clean(json.dumps(detail))[:300]})"
+        text += f" ({redactor.clean(json.dumps(detail, ensure_ascii=False))[:300]})"
     return redactor.clean(text)

@@ -30,6 +30,8 @@ from airgap_shared.stores.settings import ClientSettings
 from airgap_shared.stores.transport import Transport
 from airgap_shared.stores.upload import Uploads, check_announced
 
+#: So long closing waits for the registry to forget what was not finished, in seconds.
+_PARTING = 1.0
 _ACCEPT = {"Accept": ", ".join(mediatype.ACCEPTED)}
 
 
@@ -65,7 +67,8 @@ class Registry:
         self.close()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and upload sessions that an interruption left behind."""
+        self._uploads.cancel_all(_PARTING)
         self._transport.close()
 
     def ping(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 from airgap_shared.bundle.frames import BLOCK_LIMIT
@@ -11,6 +10,7 @@ from airgap_shared.bundle.statement import Member
 from airgap_shared.errors import DigestMismatch, SizeMismatch
 from airgap_shared.oci.digest import Hasher
 from airgap_shared.stores.progress import Progress
+from airgap_shared.stores.slicedfile import SlicedFile
 
 #: Content blocks written by one system call; also what is read again after an interruption,
 #: because a killed process may have left its last write half done.
@@ -21,10 +21,10 @@ Fetch = Callable[[Member, int], Iterator[bytes]]
 
 
 class StoredBlob:
-    """One member on its way into the file open as ``descriptor``."""
+    """One member on its way into ``file``, which has room for it."""
 
-    def __init__(self, descriptor: int, member: Member, segment: StoredSegment) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: SlicedFile, member: Member, segment: StoredSegment) -> None:
+        self._file = file
         self._member = member
         self._segment = segment
 
@@ -56,7 +56,8 @@ class StoredBlob:
             block = self._write_blocks(block, piece)
             progress.advance(len(piece))
         self._member.digest.compare(hasher, self._member.path)
-        self._write_at(self._segment.end - len(self._segment.closing()), [self._segment.closing()])
+        closing = self._segment.closing()
+        self._file.write_at(self._segment.end - len(closing), [closing])
 
     def _write_blocks(self, block: int, piece: memoryview) -> int:
         offset = self._segment.block_offset(block)
@@ -64,17 +65,8 @@ class StoredBlob:
         for start in range(0, len(piece), BLOCK_LIMIT):
             buffers += (self._segment.lead(block), piece[start : start + BLOCK_LIMIT])
             block += 1
-        self._write_at(offset, buffers)
+        self._file.write_at(offset, buffers)
         return block
-
-    def _write_at(self, offset: int, buffers: list[bytes | memoryview]) -> None:
-        written = os.pwritev(self._descriptor, buffers, offset)
-        if written < sum(map(len, buffers)):
-            rest = memoryview(b"".join(buffers))[written:]
-            offset += written
-            while rest:
-                count = os.pwrite(self._descriptor, rest, offset)
-                rest, offset = rest[count:], offset + count
 
     def _present(self, progress: Progress) -> tuple[int, Hasher]:
         """How many content blocks can be kept, and their hash."""
@@ -84,7 +76,7 @@ class StoredBlob:
         for block in range(keep):
             offset = self._segment.block_offset(block) + len(self._segment.lead(block))
             size = min(BLOCK_LIMIT, self._member.size - block * BLOCK_LIMIT)
-            content = os.pread(self._descriptor, size, offset)
+            content = self._file.read_at(offset, size)
             hasher.update(content)
             progress.advance(len(content))
         return keep, hasher
@@ -92,7 +84,7 @@ class StoredBlob:
     def _written_blocks(self) -> int:
         """Count the blocks whose lead was written: a hole in the file reads as zeros."""
         for block, lead, _ in self._segment.leads(0):
-            if os.pread(self._descriptor, len(lead), self._segment.block_offset(block)) != lead:
+            if self._file.read_at(self._segment.block_offset(block), len(lead)) != lead:
                 return block
         return self._segment.blocks
 

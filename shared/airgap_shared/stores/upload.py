@@ -7,6 +7,8 @@ That is the only form that every registry takes. A broken upload is begun anew: 
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Collection, Iterable
 from urllib.parse import quote, urlencode
 
@@ -26,7 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 class Uploads:
-    """The upload sessions of one registry; nothing here is repeated."""
+    """The upload sessions of one registry; nothing here is repeated.
+
+    Those whose content is under way are known by their address, to be closed from outside.
+    """
 
     def __init__(
         self,
@@ -37,6 +42,7 @@ class Uploads:
         self._endpoint = endpoint
         self._exchange = exchange
         self._hosts = hosts
+        self._under_way: dict[str, Access] = {}
 
     def push(
         self,
@@ -59,6 +65,7 @@ class Uploads:
         url = f"{location}{'&' if '?' in location else '?'}digest={quote(str(digest))}"
         headers = {"Content-Type": "application/octet-stream"}
         put = Request("PUT", url, where, (200, 201, 204), access, headers, body)
+        self._under_way[location] = access
         try:
             answer = self._exchange(put)
         except Transient:
@@ -66,8 +73,25 @@ class Uploads:
         except Exception:
             self.cancel(location, access)
             raise
+        finally:
+            self._under_way.pop(location, None)
         answer.close()
         check_announced(answer, digest, where)
+
+    def cancel_all(self, seconds: float) -> None:
+        """Close the sessions that are still under way, and wait so long for that to be done.
+
+        There are such only where an interruption left transfers behind that hang.
+        """
+        sessions = list(self._under_way.items())
+        closing = [
+            threading.Thread(target=self.cancel, args=session, daemon=True) for session in sessions
+        ]
+        for thread in closing:
+            thread.start()
+        deadline = time.monotonic() + seconds
+        for thread in closing:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def mount(self, access: Access, digest: Digest, source: str) -> bool:
         """Have the registry take a blob over from another of its repositories.

@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from airgap_shared.errors import EnvelopeInvalid, LimitExceeded
+from airgap_shared.errors import EnvelopeInvalid, LimitExceeded, SignatureInvalid
 from airgap_shared.oci.fields import Fields, parse_json
-from airgap_shared.trust.keys import Signer
+from airgap_shared.trust.keys import PublicKey, Signer
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 ENVELOPE_LIMIT = 16 * 1024 * 1024
@@ -60,13 +60,36 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
 
 
 def seal(payload: bytes, signers: Iterable[Signer]) -> Envelope:
-    """Sign a payload."""
-    message = pre_authentication_encoding(PAYLOAD_TYPE, payload)
-    return Envelope(
-        PAYLOAD_TYPE,
-        payload,
-        tuple(Signature(signer.public_key.key_id, signer.sign(message)) for signer in signers),
-    )
+    """Sign a payload.
+
+    Raises:
+        SignatureInvalid: what a signer made is not by its key.
+        AirgapError: of a signer, when it cannot sign.
+
+    """
+    return Envelope(PAYLOAD_TYPE, payload, tuple(_sign(payload, signer) for signer in signers))
+
+
+def signature_by(envelope: Envelope, key: PublicKey) -> Signature | None:
+    """The first signature that this key made, under its own name; None if there is none."""
+    message = envelope.signed_bytes
+    for signature in envelope.signatures:
+        if key.verifies(signature.value, message):
+            return Signature(key.key_id, signature.value)
+    return None
+
+
+def _sign(payload: bytes, signer: Signer) -> Signature:
+    message, key = pre_authentication_encoding(PAYLOAD_TYPE, payload), signer.public_key
+    value = signer.sign(message)
+    if not key.verifies(value, message):
+        raise SignatureInvalid(
+            f"what was signed does not verify with {key.key_id}",
+            changed="nothing was written",
+            next_step="give the public key that belongs to the signer; it signs "
+            f"what it reads, by {key.scheme}",
+        )
+    return Signature(key.key_id, value)
 
 
 def parse_envelope(raw: bytes) -> Envelope:

@@ -1,80 +1,161 @@
-"""Whom this site trusts, and whether an envelope satisfies that."""
+"""Whom this site trusts for what: keys, the applications they may sign, and limits."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from airgap_shared.errors import (
-    KeyUntrusted,
-    NoTrustConfigured,
-    PayloadTypeUnsupported,
-    SignatureInvalid,
-    SignatureMissing,
-)
-from airgap_shared.trust.envelope import PAYLOAD_TYPE, Envelope
+from airgap_shared.errors import NoTrustConfigured, PolicyInvalid
 from airgap_shared.trust.keys import PublicKey
+
+DEFAULT_SKEW = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKey:
+    """A key, whose it is, and the time for which it is trusted (both ends included)."""
+
+    key: PublicKey
+    owner: str = ""
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+
+    def is_valid_at(self, moment: datetime) -> bool:
+        """Whether the key is trusted at this moment."""
+        return (self.not_before is None or self.not_before <= moment) and (
+            self.not_after is None or moment <= self.not_after
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A key that is not trusted any more, whatever else is said of it.
+
+    ``key_id`` is the fingerprint; ``since`` is for people: a revoked key counts at no time.
+    """
+
+    key_id: str
+    reason: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppTrust:
+    """Who must have signed an application, and where and how it may be imported.
+
+    ``name`` and ``channel`` are None for all. ``threshold`` of the ``keys`` must have signed.
+    ``registry_prefix`` is a registry and the path below it that imports must stay in.
+    """
+
+    keys: tuple[PublicKey, ...]
+    name: str | None = None
+    channel: str | None = None
+    threshold: int = 1
+    max_age: timedelta | None = None
+    allow_rollback: bool = False
+    registry_prefix: str = ""
+
+    def covers(self, name: str, channel: str) -> bool:
+        """Whether this is about releases of that application in that channel."""
+        return self.name in (None, name) and self.channel in (None, channel)
+
+    def __str__(self) -> str:
+        return f"{self.name or '*'} ({self.channel or 'any channel'})"
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """Keys of which ``threshold`` must sign the next version of a policy."""
+
+    keys: tuple[PublicKey, ...]
+    threshold: int
 
 
 @dataclass(frozen=True, slots=True)
 class TrustPolicy:
-    """The keys of which at least one must have signed."""
+    """Everything that decides whether a bundle is taken; made of keys, or of a policy file.
 
-    keys: tuple[PublicKey, ...]
+    ``version`` counts the versions of a policy file, from 1. ``judge_at_creation`` has keys
+    judged at the time that the bundle claims to be made at, instead of now. ``updates`` are those
+    who sign the next version; None: those who sign the applications, all of them.
+
+    Raises:
+        NoTrustConfigured: there is no key.
+        PolicyInvalid: it contradicts itself.
+
+    """
+
+    keys: tuple[TrustedKey, ...]
+    apps: tuple[AppTrust, ...]
+    revoked: tuple[Revocation, ...] = ()
+    version: int = 0
+    max_total_size: int | None = None
+    clock_skew: timedelta = DEFAULT_SKEW
+    judge_at_creation: bool = False
+    updates: Quorum | None = None
 
     def __post_init__(self) -> None:
         if not self.keys:
             raise NoTrustConfigured(
                 "no key says whom to trust",
                 changed="nothing was read or changed",
-                next_step="give the sender's public key with --key FILE.pub",
+                next_step="give the sender's public key with --key FILE.pub, "
+                "or a policy with --policy FILE",
             )
+        _refuse_twice((key.key.key_id for key in self.keys), "the key {} stands twice")
+        _refuse_twice(map(str, self.apps), "the application {} stands twice")
+        for app in self.apps:
+            self._check_quorum(app.keys, app.threshold, str(app))
+        if self.updates is not None:
+            self._check_quorum(self.updates.keys, self.updates.threshold, "updates")
+
+    @classmethod
+    def of_keys(cls, keys: Iterable[PublicKey], threshold: int = 1) -> TrustPolicy:
+        """The trust that keys alone express: ``threshold`` of them, for any application."""
+        distinct = tuple(dict.fromkeys(keys))
+        app = AppTrust(distinct, threshold=threshold, allow_rollback=True)
+        return cls(tuple(map(TrustedKey, distinct)), (app,))
+
+    @property
+    def update_quorums(self) -> tuple[Quorum, ...]:
+        """Who must sign the next version of this policy: each of these.
+
+        Where nobody is named, that is whoever must sign each application: a key that may sign one
+        of them must not get power over the others.
+        """
+        if self.updates is not None:
+            return (self.updates,)
+        if not self.apps:
+            return (Quorum(tuple(key.key for key in self.keys), len(self.keys)),)
+        return tuple(dict.fromkeys(Quorum(app.keys, app.threshold) for app in self.apps))
+
+    def is_revoked(self, key_id: str) -> bool:
+        """Whether this fingerprint is revoked."""
+        return any(entry.key_id == key_id for entry in self.revoked)
+
+    def trust_in(self, name: str, channel: str) -> AppTrust | None:
+        """What is asked of an application in a channel: the entry that names most of the two."""
+        covering = [app for app in self.apps if app.covers(name, channel)]
+        by_names = sorted(covering, key=lambda app: (app.name is None, app.channel is None))
+        return by_names[0] if by_names else None
+
+    def _check_quorum(self, keys: tuple[PublicKey, ...], threshold: int, where: str) -> None:
+        _refuse_twice((key.key_id for key in keys), f"{where} names the key {{}} twice")
+        if not 1 <= threshold <= len(keys):
+            raise PolicyInvalid(
+                f"a threshold of {threshold} for {len(keys)} keys",
+                where=where,
+                next_step="use a number from 1 to the number of different keys",
+            )
+        known = {key.key for key in self.keys}
+        for key in keys:
+            if key not in known:
+                raise PolicyInvalid(f"the key {key.key_id} is not among the keys", where=where)
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedPayload:
-    """A payload that a trusted key signed, and the keys that did; only :func:`unseal` makes it."""
-
-    payload: bytes
-    signers: tuple[PublicKey, ...]
-
-
-def unseal(envelope: Envelope, policy: TrustPolicy) -> VerifiedPayload:
-    """Verify the signatures, then the payload type (bundle-spec.md, Verification, 4–6).
-
-    Every trusted key is tried on every signature; key ids decide nothing.
-
-    Raises:
-        SignatureMissing: there is no signature.
-        SignatureInvalid: a signature names a trusted key but does not fit the payload.
-        KeyUntrusted: no signature is by a trusted key.
-        PayloadTypeUnsupported: signed, but not an in-toto statement.
-
-    """
-    if not envelope.signatures:
-        raise SignatureMissing("the bundle carries no signature")
-    message = envelope.signed_bytes
-    signers = tuple(
-        key
-        for key in dict.fromkeys(policy.keys)
-        if any(key.verifies(signature.value, message) for signature in envelope.signatures)
-    )
-    if not signers:
-        _refuse(envelope, policy)
-    if envelope.payload_type != PAYLOAD_TYPE:
-        raise PayloadTypeUnsupported(f"signed content of type {envelope.payload_type[:100]!r}")
-    return VerifiedPayload(envelope.payload, signers)
-
-
-def _refuse(envelope: Envelope, policy: TrustPolicy) -> None:
-    named = {signature.key_id for signature in envelope.signatures}
-    trusted = {key.key_id for key in policy.keys}
-    if named & trusted:
-        raise SignatureInvalid(
-            f"the signature of {', '.join(sorted(named & trusted))} does not fit the content",
-            next_step="copy the bundle again; if it stays so, ask the sender",
-        )
-    raise KeyUntrusted(
-        f"signed by {', '.join(sorted(named))[:300] or 'an unnamed key'}; "
-        f"trusted here: {', '.join(sorted(trusted))}",
-        next_step="check the key id with the sender by another way than this disk",
-    )
+def _refuse_twice(names: Iterable[str], message: str) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise PolicyInvalid(message.format(name))

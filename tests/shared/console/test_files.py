@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from airgap_shared.console.files import (
-    load_policy,
     open_medium,
     read_key_file,
     write_new_file,
@@ -20,7 +19,6 @@ from airgap_shared.errors import (
     KeyFileInvalid,
     MediaReadError,
     NotABundle,
-    NoTrustConfigured,
     UsageError,
 )
 from airgap_shared.stores.medium import FileMedium, StreamMedium
@@ -28,14 +26,6 @@ from airgap_shared.trust.keys import KEY_FILE_LIMIT
 from support.keys import fixed_key
 
 KEY = fixed_key(1)
-
-
-def test_a_policy_is_made_of_key_files(tmp_path: Path) -> None:
-    path = tmp_path / "vendor.pub"
-    path.write_bytes(KEY.public_key.pem)
-    assert load_policy([path]).keys == (KEY.public_key,)
-    with pytest.raises(NoTrustConfigured):
-        load_policy([])
 
 
 @pytest.mark.parametrize("name", ["missing", "."])

@@ -5,6 +5,7 @@ import json
 import os
 import pkgutil
 import re
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +60,7 @@ def documented() -> dict[str, int]:
 GROUPS = {
     *("BundleFormatError", "SignatureError", "IntegrityError", "ContentRefused"),
     *("RegistryError", "RegistryAuthError", "RegistryIntegrityError", "RegistryUnsafe"),
-    *("LocalError", "SourceError"),
+    *("LocalError", "SourceError", "PolicyError"),
 }
 
 
@@ -178,6 +179,25 @@ def test_a_traceback_is_shown_when_it_was_asked_for(
     monkeypatch.setenv("AIRGAP_DEBUG", "1")
     assert run(KeyError("x")) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_what_an_exception_of_a_library_repeats_is_hidden(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, debug: str
+) -> None:
+    monkeypatch.setenv("AIRGAP_DEBUG", debug)
+    text = "no answer: https://u:canary@host/v2/?_state=canary, Authorization: Bearer canary"
+    assert run(RuntimeError(text)) == 1
+    shown = capsys.readouterr().err
+    assert "https://host/v2/" in shown
+    assert "canary" not in shown
+
+
+def test_a_crash_would_leave_no_memory_behind() -> None:
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    with command():
+        assert resource.getrlimit(resource.RLIMIT_CORE) == (0, before[1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -10,14 +10,17 @@ from airgap_shared.errors import (
     AirgapError,
     LimitExceeded,
     ManifestSourceInvalid,
+    TextEncodingInvalid,
     YamlAliasLimit,
     YamlDuplicateKey,
+    YamlTagUnsupported,
     YamlTooDeep,
 )
 from airgap_shared.kube.yamlscalars import YamlFloat
 from airgap_shared.kube.yamltext import (
     ALIAS_LIMIT,
     DEPTH_LIMIT,
+    DOCUMENT_LIMIT,
     MERGE_LIMIT,
     NODE_LIMIT,
     SIZE_LIMIT,
@@ -112,11 +115,11 @@ def test_a_text_without_documents_has_none(text: str) -> None:
         ('{"a": 1, "a": 2}', YamlDuplicateKey, "file.yaml:1:10"),
         ("1: a\n'1': b", YamlDuplicateKey, "file.yaml:2:1"),
         ("x: {<<: {a: 1}, <<: {a: 2}}", None, ""),
-        ("a: !!python/object/apply:os.system [id]", ManifestSourceInvalid, "file.yaml:1:4"),
-        ("a: !!python/name:os.system ''", ManifestSourceInvalid, "file.yaml:1:4"),
-        ("a: !thing b", ManifestSourceInvalid, "file.yaml:1:4"),
-        ("a: !!set {b}", ManifestSourceInvalid, "file.yaml:1:4"),
-        ("a: !!int x", ManifestSourceInvalid, "file.yaml:1:4"),
+        ("a: !!python/object/apply:os.system [id]", YamlTagUnsupported, "file.yaml:1:4"),
+        ("a: !!python/name:os.system ''", YamlTagUnsupported, "file.yaml:1:4"),
+        ("a: !thing b", YamlTagUnsupported, "file.yaml:1:4"),
+        ("a: !!set {b}", YamlTagUnsupported, "file.yaml:1:4"),
+        ("a: !!int x", YamlTagUnsupported, "file.yaml:1:4"),
         ("a: *nothing", ManifestSourceInvalid, "file.yaml:1:4"),
         ("a: &a [*a]", ManifestSourceInvalid, "file.yaml:1:8"),
         ("a: &x 1\n---\nb: *x", ManifestSourceInvalid, "file.yaml:3:4"),
@@ -127,7 +130,7 @@ def test_a_text_without_documents_has_none(text: str) -> None:
         ("a: b: c", ManifestSourceInvalid, "file.yaml:1:5"),
         ("a:\n\t- b", ManifestSourceInvalid, "file.yaml:2:1"),
         ("a: 'b", ManifestSourceInvalid, "file.yaml:1:6"),
-        ("a: \x00", ManifestSourceInvalid, "file.yaml"),
+        ("a: \x00", TextEncodingInvalid, "file.yaml"),
         ('{"a": "\\ud800"}', ManifestSourceInvalid, "file.yaml:1:10"),
         ('{"a": 1', ManifestSourceInvalid, "file.yaml:2:1"),
         ("{{ .Values.x }}", ManifestSourceInvalid, "file.yaml:1:14"),
@@ -147,11 +150,18 @@ def test_what_is_amiss_is_said_with_its_place(
 def test_a_byte_order_mark_is_dropped_and_other_encodings_are_refused() -> None:
     assert read_text(b"\xef\xbb\xbfa: 1", "f") == "a: 1"
     for content in ("a: 1".encode("utf-16"), "a: 1".encode("utf-32"), b"a: 1\nb: \xe9"):
-        with pytest.raises(ManifestSourceInvalid, match="UTF-8"):
+        with pytest.raises(TextEncodingInvalid, match="UTF-8"):
             read_text(content, "f")
-    with pytest.raises(ManifestSourceInvalid) as caught:
+    with pytest.raises(TextEncodingInvalid) as caught:
         read_text(b"a: 1\nb: \xe9", "f")
     assert caught.value.where == "f:2"
+
+
+@pytest.mark.parametrize("document", ["---\na: 1\n", '{"a": 1}\n'])
+def test_documents_are_counted(document: str) -> None:
+    assert len(read_documents(document * DOCUMENT_LIMIT, "f")) == DOCUMENT_LIMIT
+    with pytest.raises(LimitExceeded, match="documents"):
+        read_documents(document * (DOCUMENT_LIMIT + 1), "f")
 
 
 def test_size_is_limited() -> None:

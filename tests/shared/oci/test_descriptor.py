@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from airgap_shared.errors import AirgapError, DigestMismatch, DigestUnsupported, DocumentInvalid
-from airgap_shared.oci.descriptor import Descriptor
+from airgap_shared.oci.descriptor import SIZE_LIMIT, Descriptor
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields
 from airgap_shared.oci.platform import Platform
@@ -77,3 +77,9 @@ def test_embedded_data_must_be_the_content() -> None:
         with pytest.raises(DigestMismatch) as caught:
             read({**PLAIN, "data": base64.b64encode(wrong).decode()})
         assert caught.value.where == "layers[0].data"
+
+
+def test_a_size_that_not_every_reader_reads_alike_is_refused() -> None:
+    assert read({**PLAIN, "size": SIZE_LIMIT}).size == SIZE_LIMIT
+    with pytest.raises(DocumentInvalid, match="alike"):
+        read({**PLAIN, "size": SIZE_LIMIT + 1})

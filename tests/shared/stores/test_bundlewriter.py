@@ -34,7 +34,7 @@ from airgap_shared.stores.medium import FileMedium
 from airgap_shared.stores.opening import open_bundle, verify_blobs
 from airgap_shared.stores.progress import NoProgress
 from airgap_shared.stores.storedblob import BLOCKS_PER_WRITE, Fetch
-from support.bundles import KEY, POLICY, Contents, make_contents
+from support.bundles import GATE, KEY, Contents, make_contents
 from support.images import generated_layer, make_image, opaque_layer, platform_index, tar_layer
 
 UNIT = BLOCKS_PER_WRITE * BLOCK_LIMIT
@@ -88,7 +88,7 @@ def test_the_file_is_verified_by_its_reader(tmp_path: Path) -> None:
     made = contents()
     path = made.write(tmp_path / "bundle")
     with FileMedium(path) as medium:
-        bundle = open_bundle(medium, POLICY)
+        bundle = open_bundle(medium, GATE)
         verify_blobs(bundle, 4, NoProgress())
         assert bundle.statement == made.statement
     assert path.read_bytes() == WHOLE
@@ -121,7 +121,7 @@ def test_frames_may_be_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(placement, "BLOCKS_PER_FRAME", 3)
     path = contents().write(tmp_path / "bundle")
     with FileMedium(path) as medium:
-        verify_blobs(open_bundle(medium, POLICY), 2, NoProgress())
+        verify_blobs(open_bundle(medium, GATE), 2, NoProgress())
     (tmp_path / "bundle.partial").write_bytes(path.read_bytes()[:-UNIT])
     before = path.read_bytes()
     contents().write(path)
@@ -131,7 +131,7 @@ def test_frames_may_be_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_bundle_without_blobs(tmp_path: Path) -> None:
     made = make_contents({}, {"a.yaml": b"kind: A\n"})
     with FileMedium(made.write(tmp_path / "bundle")) as medium:
-        verify_blobs(open_bundle(medium, POLICY), 2, NoProgress())
+        verify_blobs(open_bundle(medium, GATE), 2, NoProgress())
     assert made.fetched == []
 
 

@@ -75,6 +75,24 @@ def test_a_helper_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     assert not _runs(child)
 
 
+@pytest.mark.parametrize("script", ["yes hunter2", "yes hunter2 & exec 1>&-; sleep 600"])
+def test_a_helper_without_an_end_is_ended(tmp_path: Path, script: str) -> None:
+    with pytest.raises(AuthFailed, match="prints more") as caught:
+        ask_helper("test", "h", helper(tmp_path, script), seconds=60)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_helper_that_reads_nothing_is_heard(tmp_path: Path) -> None:
+    script = """exec 0<&-; echo '{"Username":"u","Secret":"pw"}'"""
+    assert ask_helper("test", "h", helper(tmp_path, script)) == Credential("u", "pw")
+
+
+def test_a_helper_that_stays_after_its_answer_is_ended(tmp_path: Path) -> None:
+    environment = helper(tmp_path, "echo '{}'; exec 1>&-; sleep 600")
+    with pytest.raises(AuthFailed, match="does not answer"):
+        ask_helper("test", "h", environment, seconds=1)
+
+
 def test_a_program_that_cannot_run_is_named(tmp_path: Path) -> None:
     program = tmp_path / "docker-credential-test"
     program.write_text("#!/nonexistent/interpreter\n")

@@ -30,9 +30,9 @@ from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.medium import FileMedium, Medium, StreamMedium
 from airgap_shared.stores.opening import open_bundle, read_statement, verify_blobs
 from airgap_shared.stores.progress import NoProgress
-from airgap_shared.trust.keys import PrivateKey
 from airgap_shared.trust.policy import TrustPolicy
-from support.bundles import POLICY, Contents, make_contents
+from airgap_shared.trust.privatekey import PrivateKey
+from support.bundles import GATE, KEY, Contents, make_contents
 from support.images import generated_layer, make_image, platform_index, tar_layer
 
 MADE = make_contents(
@@ -81,13 +81,13 @@ def medium(request: pytest.FixtureRequest, path: Path) -> Iterator[Medium]:
 
 
 def verified(medium: Medium, jobs: int = 3) -> None:
-    verify_blobs(open_bundle(medium, POLICY), jobs, NoProgress())
+    verify_blobs(open_bundle(medium, GATE), jobs, NoProgress())
 
 
 def test_a_bundle_is_verified_and_everything_is_at_hand(medium: Medium) -> None:
-    bundle = open_bundle(medium, POLICY)
+    bundle = open_bundle(medium, GATE)
     assert bundle.statement == MADE.statement
-    assert bundle.signers == POLICY.keys
+    assert bundle.candidate.signers == (KEY.public_key,)
     assert [(file.path, file.content) for file in bundle.files] == [
         ("deploy.yaml", b"kind: Deployment\n"),
         ("more/service.yaml", b"kind: Service\n"),
@@ -102,7 +102,7 @@ def test_a_bundle_is_verified_and_everything_is_at_hand(medium: Medium) -> None:
 
 def test_verifying_counts_every_byte_of_every_blob(medium: Medium) -> None:
     progress = Counted()
-    bundle = open_bundle(medium, POLICY)
+    bundle = open_bundle(medium, GATE)
     verify_blobs(bundle, 3, progress)
     assert progress.done == progress.total == sum(member.size for _, member in bundle.blobs())
     assert progress.tasks == ["verify in bytes", "end"]
@@ -113,15 +113,15 @@ def test_a_statement_is_read_without_trust(medium: Medium) -> None:
 
 
 def test_a_stranger_is_refused_before_anything_else_is_read(medium: Medium) -> None:
-    policy = TrustPolicy((PrivateKey.generate().public_key,))
+    policy = TrustPolicy.of_keys((PrivateKey.generate().public_key,))
     with pytest.raises(KeyUntrusted):
-        open_bundle(medium, policy)
+        open_bundle(medium, replace(GATE, policy=policy))
 
 
 def test_metadata_is_limited(medium: Medium, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "METADATA_LIMIT", 100)
     with pytest.raises(LimitExceeded, match="bytes of metadata"):
-        open_bundle(medium, POLICY)
+        open_bundle(medium, GATE)
 
 
 @given(st.data())
@@ -136,7 +136,7 @@ def test_one_bit_anywhere_is_told_or_harmless(path: Path, data: st.DataObject) -
         assert problem.exit_code in (10, 11, 13, 14)
     else:
         # A bit of a frame's header that changes no content.
-        assert open_bundle(StreamMedium(io.BytesIO(raw)), POLICY).statement == MADE.statement
+        assert open_bundle(StreamMedium(io.BytesIO(raw)), GATE).statement == MADE.statement
 
 
 @given(st.data())
@@ -158,7 +158,7 @@ def test_a_pipe_that_ends_early_is_told(path: Path, data: st.DataObject) -> None
 def test_the_layout_is_as_it_must_be(tmp_path: Path, change: dict[str, bytes]) -> None:
     with FileMedium(changed(change).write(tmp_path / "bundle")) as medium:
         with pytest.raises(MemberMismatch) as caught:
-            open_bundle(medium, POLICY)
+            open_bundle(medium, GATE)
         assert caught.value.where in change
 
 
@@ -194,13 +194,13 @@ def open_with_inventory(folder: Path, inventory: bytes) -> bytes:
         MADE, statement=statement, metadata={**MADE.metadata, names.INVENTORY: inventory}
     )
     with FileMedium(made.write(folder / "bundle")) as medium:
-        return open_bundle(medium, POLICY).inventory
+        return open_bundle(medium, GATE).inventory
 
 
 def test_a_pipe_is_read_once_and_in_order(path: Path) -> None:
     with path.open("rb") as stream:
         medium = StreamMedium(stream)
-        bundle = open_bundle(medium, POLICY)
+        bundle = open_bundle(medium, GATE)
         first, second = (position for position, _ in bundle.blobs()[:2])
         with pytest.raises(UsageError, match="only once, in order"):
             list(medium.read(second))
@@ -213,7 +213,7 @@ def test_a_file_is_opened_once(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "bundle"
     copy.write_bytes(path.read_bytes())
     with FileMedium(copy) as medium:
-        bundle = open_bundle(medium, POLICY)
+        bundle = open_bundle(medium, GATE)
         copy.unlink()
         copy.write_bytes(b"something else entirely")
         verify_blobs(bundle, 2, NoProgress())

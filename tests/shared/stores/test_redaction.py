@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import html
+import json
+from collections.abc import Callable
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airgap_shared.stores.redaction import TEXT_LIMIT, Redactor, readable
+from airgap_shared.stores.redaction import TEXT_LIMIT, Redactor, hide, readable
 
 
 @pytest.mark.parametrize(
@@ -16,6 +21,9 @@ from airgap_shared.stores.redaction import TEXT_LIMIT, Redactor, readable
         ("at https://host/x?X-Amz-Signature=1&y=2 now", "at https://host/x now"),
         ("line\r\n\x1b[31mred", "line\\r\\n\\x1b[31mred"),
         ("really?", "really?"),
+        ("Basic cm9ib3Q6c2Vj\\/cmV0cw==", "Basic [hidden]"),
+        ("Authorization=Basic%20cm9ib3Q6c2VjcmV0cw%3D%3D&x", "Authorization=Basic [hidden]&x"),
+        ("Set-Cookie: session=1; Path=/", "Set-Cookie: [hidden]"),
     ],
 )
 def test_what_looks_like_a_secret_is_hidden(text: str, shown: str) -> None:
@@ -47,3 +55,20 @@ def test_of_two_secrets_the_longer_goes_first() -> None:
 def test_hostile_text_is_read_once(unit: str) -> None:
     # Anything that goes back over the text would not end with this many repetitions.
     assert len(readable(unit * 200_000)) <= 2 * (TEXT_LIMIT + 1)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [json.dumps, html.escape, quote, lambda text: quote(text, safe=""), lambda text: repr(text)],
+)
+def test_a_known_secret_is_hidden_in_other_spellings(spelling: Callable[[str], str]) -> None:
+    redactor = Redactor()
+    secret = 'pa/ss"wo+rd&'
+    redactor.learn(secret)
+    shown = redactor.clean(f"you sent {spelling(secret)}")
+    assert "wo" not in shown
+
+
+def test_hiding_does_not_cut() -> None:
+    text = "a" * 5000 + " https://u:p@h/?t=1"
+    assert hide(text) == "a" * 5000 + " https://h/"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airgap_shared.errors import AirgapError
+from airgap_shared.errors import AirgapError, RegistryUnavailable
 from airgap_shared.stores.exchange import Answer, Request
 from airgap_shared.stores.redaction import Redactor
 from airgap_shared.stores.refusals import judge, read_complaint
@@ -82,3 +82,25 @@ def test_complaints_in_many_shapes(body: bytes, lines: tuple[str, ...]) -> None:
 def test_of_a_long_list_of_errors_some_are_shown() -> None:
     body = json.dumps({"errors": [{"code": "X"}] * 1000}).encode()
     assert len(read_complaint(body, Redactor()).lines) == 10
+
+
+@pytest.mark.parametrize(
+    "detail", [b'{"Enclosed":{"Op":"write","Err":28}}', b'"write: no space left on device"']
+)
+def test_a_full_disk_is_told_as_such(detail: bytes) -> None:
+    body = b'{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":%s}]}' % detail
+    problem, _ = judged(500, body)
+    assert isinstance(problem, Transient)
+    assert "room" in problem.error.next_step
+    assert isinstance(problem.error, RegistryUnavailable)
+    assert problem.error.status == 500
+
+
+@given(st.integers(0, 400), st.text(alphabet="abcdefgh", min_size=8, max_size=40))
+def test_a_secret_is_hidden_before_the_detail_is_cut(padding: int, secret: str) -> None:
+    redactor = Redactor()
+    redactor.learn(secret)
+    detail = {"padding": "." * padding, "sent": secret}
+    body = json.dumps({"errors": [{"code": "X", "detail": detail}]}).encode()
+    shown = "".join(read_complaint(body, redactor).lines)
+    assert secret[:6] not in shown

@@ -131,6 +131,16 @@ def test_another_digest_than_asked_for_is_noticed(
         client.head_manifest("app", INDEX.digest)
 
 
+def test_the_right_bytes_under_another_digest_are_not_taken(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    push_image(registry.host, "app", "1", INDEX)
+    other = Rewrite(headers={"Docker-Content-Digest": str(DIGEST)})
+    proxy = make_proxy(registry.host, Rule(other, "GET", "manifests"))
+    with http_client(proxy.host) as client, pytest.raises(DigestMismatch, match=str(DIGEST)):
+        client.get_manifest("app", INDEX.digest)
+
+
 @pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (5 << 20) + 3])
 def test_blobs_of_any_size_make_the_round_trip(client: Registry, size: int) -> None:
     content = b"".join(chunks_of(GeneratedContent(size)))

@@ -202,6 +202,27 @@ def test_a_body_that_drips_is_a_timeout() -> None:
         client.get_manifest("app", "1")
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nX-Slow: ",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+    ],
+    ids=["status line", "header", "size of a chunk"],
+)
+def test_an_answer_that_drips_is_a_timeout(head: bytes) -> None:
+    """Each byte comes in time; their number would take days."""
+    settings = quick(settings_by(FakeClock()), seconds=0.5)
+    real = replace(settings.patience, timing=replace(Timing(), sleep=lambda seconds: None))
+    with (
+        answering(head, drip=b"x") as host,
+        http_client(host, settings=replace(settings, patience=real)) as client,
+        pytest.raises(RegistryTimeout, match="too slowly"),
+    ):
+        client.get_manifest("app", "1")
+
+
 def test_an_error_page_without_an_end_is_cut() -> None:
     head = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 9999999999\r\n\r\n"
     with (

@@ -3,6 +3,7 @@ from __future__ import annotations
 import email.utils
 import http.client
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -22,11 +23,12 @@ from airgap_shared.stores.endpoint import Endpoint
 from airgap_shared.stores.registry import Registry
 from airgap_shared.stores.tls import TrustSettings
 from support.clients import IMPATIENT, FakeClock, Identities, body_of, http_client, settings_by
-from support.docker_registry import DockerRegistry
+from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
 from support.fault_proxy import FaultProxy, MakeProxy
 from support.faults import Answer, DropAfterCommit, ResetRequest, Rewrite, Rule
 from support.images import GeneratedContent, chunks_of, make_image
 from support.tls import Certificate
+from support.token_server import MakeTokenServer, TokenPolicy
 
 CONTENT = b"".join(chunks_of(GeneratedContent((3 << 20) + 5)))
 DIGEST = Digest.of(CONTENT)
@@ -244,6 +246,18 @@ def test_an_upload_to_another_origin_is_not_made(
         assert "relativeurls" in caught.value.next_step
 
 
+@pytest.mark.parametrize("text", ["Basic cm9ib3Q6c2VjcmV0", "secret-of-mine", "sha256:x"])
+def test_what_is_no_digest_is_not_repeated(
+    registry: DockerRegistry, make_proxy: MakeProxy, text: str
+) -> None:
+    odd = Rewrite(headers={"Docker-Content-Digest": text})
+    proxy = make_proxy(registry.host, Rule(odd, "PUT", times=None))
+    with pytest.raises(RegistryIntegrity, match="no digest") as caught:
+        pushed(proxy)
+    assert text not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 def test_another_origin_sees_nothing(
     htpasswd_registry: DockerRegistry, registry: DockerRegistry, make_proxy: MakeProxy
 ) -> None:
@@ -253,6 +267,39 @@ def test_another_origin_sees_nothing(
     with http_client(proxy.host, ROBOT) as client, pytest.raises(UnsafeUploadLocation):
         client.push_blob("app", DIGEST, SIZE, body_of(CONTENT))
     assert other.requests() == []
+
+
+def test_a_host_that_is_allowed_gets_content_without_credentials(
+    htpasswd_registry: DockerRegistry, registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    proxy, other = make_proxy(htpasswd_registry.host), make_proxy(registry.host)
+    session = _begin(other).replace("127.0.0.1", "localhost")
+    proxy.add(Rule(Rewrite(headers={"Location": session}), "POST"))
+    settings = replace(IMPATIENT, upload_hosts=frozenset({"localhost"}))
+    with http_client(proxy.host, ROBOT, settings) as client:
+        client.push_blob("app", DIGEST, SIZE, body_of(CONTENT))
+    assert [one for one in other.requests() if "authorization" in one.headers] == []
+    assert registry.storage.blobs() == {str(DIGEST): SIZE}
+
+
+def test_a_session_that_may_not_be_cancelled_stays_with_one_request(
+    make_registry: MakeRegistry, make_token_server: MakeTokenServer, make_proxy: MakeProxy
+) -> None:
+    """docker-registry wants the permission to delete, which comes with no token for pushing."""
+    tokens = make_token_server(TokenPolicy(users={"robot": "s3cret:word"}, anonymous=None))
+    proxy = make_proxy(make_registry(RegistryOptions(token=tokens.realm)).host)
+    with http_client(proxy.host, ROBOT) as client:
+        client.check_push("app")
+    assert [one.status for one in proxy.requests("DELETE")] == [401]
+    assert len(tokens.requests) == 1
+
+
+def test_a_lost_answer_and_a_failing_look_send_the_blob_again(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    proxy = make_proxy(registry.host, Rule(DropAfterCommit(), "PUT"), Rule(Answer(500), "HEAD"))
+    assert pushed(proxy).opened == 2
+    assert [one.method for one in proxy.requests()] == ["GET", "POST", "PUT", "HEAD", "POST", "PUT"]
 
 
 def test_out_of_tls_is_another_origin(registry: DockerRegistry, certificate: Certificate) -> None:

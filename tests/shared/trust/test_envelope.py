@@ -23,7 +23,7 @@ from airgap_shared.trust.envelope import (
     pre_authentication_encoding,
     seal,
 )
-from airgap_shared.trust.keys import PrivateKey
+from airgap_shared.trust.privatekey import PrivateKey
 
 ENVELOPES = st.builds(
     Envelope,

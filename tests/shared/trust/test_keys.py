@@ -18,12 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airgap_shared.errors import KeyFileInvalid
-from airgap_shared.trust.keys import (
-    PrivateKey,
-    PublicKey,
-    parse_private_key,
-    parse_public_key,
-)
+from airgap_shared.trust.keys import PublicKey, parse_public_key
+from airgap_shared.trust.privatekey import PrivateKey, parse_private_key
 from support.keys import fixed_key
 
 KEY = fixed_key(1)
@@ -38,7 +34,8 @@ FOREIGN: dict[str, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.
     "P-384": ec.generate_private_key(ec.SECP384R1()),
     "secp256k1": ec.generate_private_key(ec.SECP256K1()),
     "Ed25519": ed25519.Ed25519PrivateKey.generate(),
-    "RSA": rsa.generate_private_key(65537, 2048),
+    "RSA-2048": rsa.generate_private_key(65537, 2048),
+    "RSA with the exponent 3": rsa.generate_private_key(3, 3072),
 }
 
 
@@ -189,9 +186,10 @@ def test_keys_of_other_kinds_are_refused(kind: str) -> None:
         lambda: parse_private_key(private, None, "f"),
         lambda: parse_public_key(public, "f"),
     ):
-        with pytest.raises(KeyFileInvalid, match="not an ECDSA P-256 key") as caught:
+        with pytest.raises(KeyFileInvalid, match="not accepted") as caught:
             read()
         assert caught.value.where == "f"
+        assert "ECDSA P-256, or RSA of 3072 to 8192 bits" in caught.value.next_step
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -19,8 +20,11 @@ from airgap_shared.trust.envelope import (
     pre_authentication_encoding,
     seal,
 )
-from airgap_shared.trust.keys import PrivateKey
-from airgap_shared.trust.policy import TrustPolicy, unseal
+from airgap_shared.trust.keys import PublicKey
+from airgap_shared.trust.policy import TrustPolicy
+from airgap_shared.trust.privatekey import PrivateKey
+from airgap_shared.trust.unsealing import VerifiedPayload
+from airgap_shared.trust.unsealing import unseal as unseal_at
 from support.keys import fixed_key
 
 OURS, THEIRS, OTHER = fixed_key(1), fixed_key(2), fixed_key(3)
@@ -28,12 +32,23 @@ PAYLOAD = b'{"_type": "statement"}'
 SEALED = seal(PAYLOAD, [OURS])
 
 
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
 def trusting(*keys: PrivateKey) -> TrustPolicy:
-    return TrustPolicy(tuple(key.public_key for key in keys))
+    return TrustPolicy.of_keys(key.public_key for key in keys)
+
+
+def unseal(envelope: Envelope, policy: TrustPolicy) -> VerifiedPayload:
+    return unseal_at(envelope, policy, NOW)
+
+
+def signers(verified: VerifiedPayload) -> tuple[PublicKey, ...]:
+    return tuple(key.key for key in verified.signers)
 
 
 @pytest.mark.parametrize(
-    ("signers", "trusted", "found"),
+    ("signing", "trusted", "found"),
     [
         ([OURS], [OURS], [OURS]),
         ([OURS], [THEIRS, OURS], [OURS]),
@@ -44,18 +59,18 @@ def trusting(*keys: PrivateKey) -> TrustPolicy:
     ],
 )
 def test_every_trusted_key_that_signed_is_named_once(
-    signers: list[PrivateKey], trusted: list[PrivateKey], found: list[PrivateKey]
+    signing: list[PrivateKey], trusted: list[PrivateKey], found: list[PrivateKey]
 ) -> None:
-    verified = unseal(seal(PAYLOAD, signers), trusting(*trusted))
+    verified = unseal(seal(PAYLOAD, signing), trusting(*trusted))
     assert verified.payload == PAYLOAD
-    assert verified.signers == tuple(key.public_key for key in found)
+    assert signers(verified) == tuple(key.public_key for key in found)
 
 
 @pytest.mark.parametrize("hint", ["", "SHA256:wrong", THEIRS.public_key.key_id, "\x1b[31m"])
 def test_a_key_id_decides_nothing(hint: str) -> None:
     (signature,) = SEALED.signatures
     hinted = replace(SEALED, signatures=(replace(signature, key_id=hint),))
-    assert unseal(hinted, trusting(OURS)).signers == (OURS.public_key,)
+    assert signers(unseal(hinted, trusting(OURS))) == (OURS.public_key,)
 
 
 def test_without_a_signature_nothing_is_trusted() -> None:
@@ -130,4 +145,4 @@ def test_another_payload_type_is_refused_once_it_is_known_to_be_meant() -> None:
 
 def test_a_policy_without_keys_is_none() -> None:
     with pytest.raises(NoTrustConfigured):
-        TrustPolicy(())
+        TrustPolicy.of_keys(())

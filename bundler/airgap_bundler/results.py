@@ -1,0 +1,118 @@
+"""What create and discover tell: results, warnings, and what stands in the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airgap_shared.console.outcome import Format, print_result
+
+if TYPE_CHECKING:
+    from airgap_bundler.create import CreatedBundle
+    from airgap_bundler.discovery import ImageInventory
+    from airgap_bundler.gathering import Gathered
+    from airgap_bundler.pinning import PinnedImage
+    from airgap_shared.stores.progress import Progress
+
+
+def print_inventory(gathered: Gathered, form: Format) -> None:
+    """Print the images, what operators need besides, and what was skipped."""
+    from airgap_bundler.discovery import inventory_document
+    from airgap_bundler.listing import inventory_text
+
+    skipped = gathered.application.skipped
+    document = inventory_document(gathered.inventory)
+    document["needed"] = [entry.to_json() for entry in gathered.needed]
+    document["skipped"] = [{"file": entry.path, "reason": entry.reason} for entry in skipped]
+    print_result(document, inventory_text(gathered.inventory, gathered.needed, skipped), form)
+
+
+def print_explanation(why: str, gathered: Gathered, form: Format) -> None:
+    """Print every place of one reference and the rule that found it."""
+    from airgap_bundler.explaining import explain, explanation_text
+
+    found = explain(why, gathered.uses, gathered.application.objects)
+    document: dict[str, object] = {
+        "format": 1,
+        "reference": why,
+        "uses": [entry.to_json() for entry in found],
+    }
+    print_result(document, explanation_text(why, found), form)
+
+
+def write_proposal(path: Path, gathered: Gathered) -> None:
+    """Write a new rules file that asks what is open."""
+    from airgap_bundler.proposing import propose_rules
+    from airgap_shared.console.files import write_new_file
+
+    proposal = propose_rules(gathered.inventory.undecided, gathered.needed)
+    write_new_file(path, proposal.encode(), 0o644)
+
+
+def judge(gathered: Gathered, strict: bool) -> None:
+    """Refuse images that can never be one and, where ``strict``, texts nobody judged."""
+    from airgap_bundler.discovery import refuse_impossible
+
+    refuse_impossible(gathered.uses)
+    if strict:
+        refuse_undecided(gathered.inventory)
+
+
+def refuse_undecided(inventory: ImageInventory) -> None:
+    """Raise :class:`UndecidedImages` when there are texts nobody judged."""
+    from airgap_shared.errors import UndecidedImages
+
+    if inventory.undecided:
+        raise UndecidedImages(
+            f"{len(inventory.undecided)} image-like texts are undecided",
+            changed="nothing was written",
+            next_step="decide about each in a rules file (discover --write-rules proposes one),"
+            " or leave --strict out",
+            details=[
+                f"{entry.text}: {entry.uses[0].file}#{entry.uses[0].object}#{entry.uses[0].path}"
+                for entry in inventory.undecided
+            ],
+        )
+
+
+def note_left_out(gathered: Gathered, progress: Progress) -> None:
+    """Warn of what will not be in the bundle."""
+    for entry in gathered.application.skipped:
+        progress.note(f"skipped {entry.path}: {entry.reason}")
+    for needed in gathered.needed:
+        progress.note(
+            f"warning: known to need, not listed: {needed.reference} ({needed.operator}: "
+            f"{needed.why})"
+        )
+    if gathered.inventory.undecided:
+        progress.note(
+            f"warning: {len(gathered.inventory.undecided)} image-like texts are undecided and not "
+            "bundled; see airgap-bundle discover"
+        )
+
+
+def print_plan(pinned: tuple[PinnedImage, ...], form: Format) -> None:
+    """Print the resolved images."""
+    from airgap_bundler.listing import plan_document, plan_text
+
+    print_result(plan_document(pinned), plan_text(pinned), form)
+
+
+def print_created(created: CreatedBundle, form: Format) -> None:
+    """Print what was bundled."""
+    from airgap_shared.console.report import statement_document, statement_text
+    from airgap_shared.console.splitting import written
+    from airgap_shared.console.text import byte_size
+
+    print_result(
+        {
+            "bundle": str(created.path),
+            "written": [str(path) for path in created.files],
+            "size": created.size,
+            "keyId": created.key_id,
+            **statement_document(created.statement),
+        },
+        f"wrote {written(created.files)} ({byte_size(created.size)}), "
+        f"signed by {created.key_id}\n\n" + statement_text(created.statement),
+        form,
+    )

@@ -1,0 +1,1 @@
+"""What came before: imports remembered on this host and in the registry."""

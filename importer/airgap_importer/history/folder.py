@@ -1,0 +1,182 @@
+"""The folder in which this host remembers its imports, and the lock that one import holds.
+
+FOLDER/TARGET/APP/lock           held while an import is at work; never removed
+FOLDER/TARGET/APP/state.json     the newest release per channel
+FOLDER/TARGET/APP/journal.jsonl  how the last import went
+FOLDER/TARGET/APP/receipts/      every import
+FOLDER/audit.jsonl               every import into every target, chained
+
+TARGET is the beginning of the sha256 of the registry and path.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from airgap_importer.filetree import make_directories, replace_file
+from airgap_importer.history.receipt import Receipt
+from airgap_importer.history.state import ImportState, parse_state
+from airgap_shared.errors import AirgapError, DiskFull, Locked, StateCorrupt, StateNotWritable
+
+STATE = "state.json"
+JOURNAL = "journal.jsonl"
+RECEIPTS = "receipts"
+_LOCK = "lock"
+_OPEN_LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_STATE_LIMIT = 4 << 20
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def load_state(folder: Path, target: str, app: str) -> ImportState:
+    """What is remembered of an application in a target; an empty state when nothing is.
+
+    Raises:
+        StateCorrupt: the file is there but cannot be read or understood.
+
+    """
+    path = place_of(folder, target, app) / STATE
+    raw = _read(path)
+    if raw is None:
+        return ImportState(target, app)
+    state = parse_state(raw, str(path))
+    if (state.target, state.app) != (target, app):
+        raise StateCorrupt("it is about another application or registry", where=str(path))
+    return state
+
+
+def all_states(folder: Path) -> Iterator[ImportState]:
+    """Everything that is remembered, in no particular order.
+
+    Raises:
+        StateCorrupt: one of the files cannot be read or understood.
+
+    """
+    for path in sorted(folder.glob(f"*/*/{STATE}")):
+        raw = _read(path)
+        if raw is not None:
+            yield parse_state(raw, str(path))
+
+
+def latest_seen(folder: Path) -> datetime | None:
+    """The latest time that the clock showed at any import; damaged states tell nothing here."""
+    seen: list[datetime] = []
+    for path in folder.glob(f"*/*/{STATE}"):
+        with suppress(AirgapError):
+            raw = _read(path)
+            state = parse_state(raw, str(path)) if raw is not None else None
+            if state is not None and state.latest_seen is not None:
+                seen.append(state.latest_seen)
+    return max(seen, default=None)
+
+
+def place_of(folder: Path, target: str, app: str) -> Path:
+    """The folder of one application in one target."""
+    return folder / hashlib.sha256(target.encode()).hexdigest()[:16] / app
+
+
+@contextmanager
+def locked_place(folder: Path, target: str, app: str) -> Iterator[Path]:
+    """Hold an application in a target for oneself; what the kernel knows ends with the process.
+
+    Raises:
+        Locked: another import is at work.
+        StateNotWritable, DiskFull: the folder cannot be made or written.
+
+    """
+    place = place_of(folder, target, app)
+    with ExitStack() as stack:
+        with told(place):
+            make_directories(place / RECEIPTS)
+            lock = os.open(place / _LOCK, _OPEN_LOCK, 0o644)
+            stack.callback(os.close, lock)
+            _lock(lock, f"{app} in {target}")
+        yield place
+
+
+def write_state(place: Path, state: ImportState) -> None:
+    """Replace the state: old or new, never between, and on the disk when this returns.
+
+    Raises:
+        StateNotWritable, DiskFull: it could not; the old state is there.
+
+    """
+    _replace(place, STATE, state.to_json())
+
+
+def write_receipt(place: Path, receipt: Receipt, document: bytes) -> None:
+    """Keep a receipt.
+
+    Raises:
+        StateNotWritable, DiskFull: it could not.
+
+    """
+    _replace(place / RECEIPTS, receipt.name, document)
+
+
+def set_aside(place: Path) -> None:
+    """Give a damaged state another name, so that a new one can be made.
+
+    Raises:
+        StateNotWritable: it could not.
+
+    """
+    with told(place):
+        (place / STATE).replace(place / f"{STATE}.damaged")
+
+
+@contextmanager
+def told(place: Path) -> Iterator[None]:
+    """Say in our words what the system says."""
+    try:
+        yield
+    except OSError as problem:
+        where = str(problem.filename or place)
+        if problem.errno in _NO_SPACE:
+            raise DiskFull("no space is left for the state", where=where) from problem
+        raise StateNotWritable(
+            f"the state cannot be written: {problem.strerror or problem}",
+            where=where,
+            next_step="name a folder that can be written: --state-dir DIR",
+        ) from problem
+
+
+def _replace(folder: Path, name: str, content: bytes) -> None:
+    with told(folder):
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            replace_file(opened, name, content)
+        finally:
+            os.close(opened)
+
+
+def _lock(lock: int, what: str) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 100, 0).decode(errors="replace").strip()
+        raise Locked(
+            f"another import of {what} is at work" + (f" (process {holder})" if holder else ""),
+            next_step="wait for it to end, then run again",
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_STATE_LIMIT + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as problem:
+        raise StateCorrupt(f"cannot be read: {problem.strerror}", where=str(path)) from problem
+    if len(raw) > _STATE_LIMIT:
+        raise StateCorrupt("far too large", where=str(path))
+    return raw

@@ -1,0 +1,88 @@
+"""The journal of one import: how far it came, for people. Nothing is decided by it.
+
+What is in the registry is asked of the registry; a torn or missing journal does no harm.
+One line an event: JSON, a tab, and the CRC-32 of the JSON as eight hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from airgap_importer.history.folder import JOURNAL, told
+
+_SIZE_LIMIT = 16 << 20
+
+
+class Journal:
+    """A journal that is being written; it begins anew with every import."""
+
+    def __init__(self, place: Path) -> None:
+        self._path = place / JOURNAL
+
+    def begin(self, event: Mapping[str, object]) -> None:
+        """Forget the last import and note the beginning of this one.
+
+        Raises:
+            StateNotWritable, DiskFull: it cannot be written.
+
+        """
+        self._write({"ev": "start", **event}, os.O_TRUNC)
+
+    def note(self, event: str, **facts: object) -> None:
+        """Add an event, on the disk when this returns.
+
+        Raises:
+            StateNotWritable, DiskFull: it cannot be written.
+
+        """
+        self._write({"ev": event, **facts}, 0)
+
+    def _write(self, event: Mapping[str, object], mode: int) -> None:
+        text = json.dumps(event, sort_keys=True)
+        line = f"{text}\t{zlib.crc32(text.encode()):08x}\n".encode()
+        with told(self._path):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | mode
+            descriptor = os.open(self._path, flags, 0o644)
+            with os.fdopen(descriptor, "ab") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An import that began and did not end: the version, and the last phase it reached."""
+
+    version: str
+    phase: str
+
+
+def unfinished(place: Path) -> Unfinished | None:
+    """The import that the journal leaves open; None when the last one ended, or none began."""
+    events = _events(place / JOURNAL)
+    if not events or events[0].get("ev") != "start" or events[-1].get("ev") == "end":
+        return None
+    phases = [str(event.get("phase")) for event in events if event.get("ev") == "phase"]
+    return Unfinished(str(events[0].get("version", "")), phases[-1] if phases else "start")
+
+
+def _events(path: Path) -> list[Mapping[str, object]]:
+    """The events up to the first line that is damaged."""
+    try:
+        with path.open("rb") as file:
+            lines = file.read(_SIZE_LIMIT).split(b"\n")[:-1]
+    except OSError:
+        return []
+    found: list[Mapping[str, object]] = []
+    for line in lines:
+        text, _, check = line.rpartition(b"\t")
+        if check != f"{zlib.crc32(text):08x}".encode():
+            break
+        found.append(cast(Mapping[str, object], json.loads(text)))
+    return found

@@ -1,0 +1,254 @@
+"""The memory of one import: what came before, here and in the registry, and what comes of it.
+
+An import asks it at the moments at which an older release could slip in, and tells it the outcome.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from airgap_importer.history import folder as places
+from airgap_importer.history.auditlog import append_entry
+from airgap_importer.history.journal import Journal
+from airgap_importer.history.receipt import Receipt
+from airgap_importer.history.registryreceipt import UNWILLING, RegistryReceipts
+from airgap_importer.history.state import ImportState
+from airgap_importer.relocation import Target
+from airgap_shared.bundle.admission import Accepted, Candidate, Consent, Gate, Step, check_sequence
+from airgap_shared.errors import AirgapError, AppMismatch, RegistryError
+from airgap_shared.stores.ports import ImageTarget
+
+_HERE = "this host"
+_ALONE = "older bundles are recognised by this host alone"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the user asked for and agreed to, as far as an import's memory is concerned.
+
+    ``clock`` is what the clock said, None where ``--now`` was given. ``agreed`` are the flags by
+    which the user overrode something. ``dry_run`` leaves no trace.
+    """
+
+    consent: Consent
+    channel: str
+    clock: datetime | None
+    agreed: tuple[str, ...] = ()
+    dry_run: bool = False
+
+
+class Memory:
+    """A context manager; the application is locked from :meth:`admit` to its end."""
+
+    def __init__(
+        self, folder: Path, target: Target, gate: Gate, terms: Terms, note: Callable[[str], None]
+    ) -> None:
+        self._folder = folder
+        self._target = target
+        self._gate = gate
+        self._terms = terms
+        self._note = note
+        self._stack = ExitStack()
+        self._place: Path | None = None
+        self._candidate: Candidate | None = None
+        self._state = ImportState("", "")
+        self._remote: RegistryReceipts | None = None
+        self._known: Receipt | None = None
+        self._remembered = False
+        self.step = Step.FIRST
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def candidate(self) -> Candidate:
+        """The release that is being imported."""
+        assert self._candidate is not None, "nothing was admitted"  # noqa: S101
+        return self._candidate
+
+    def admit(self, candidate: Candidate) -> None:
+        """Compare a release with what this host remembers, before anything of it is read.
+
+        Raises:
+            RollbackDetected, Equivocation, SequenceJump: it may not follow what came before.
+            AppMismatch: it is of another channel than all imports before.
+            Locked: another import of the application is at work.
+            StateCorrupt, StateNotWritable, DiskFull: the memory is out of order.
+
+        """
+        self._candidate = candidate
+        try:
+            self._admit(candidate)
+        except AirgapError as problem:
+            problem.explain(changed="nothing was changed")
+            raise
+
+    def _admit(self, candidate: Candidate) -> None:
+        app, target = candidate.release.app, str(self._target)
+        if not self._terms.dry_run:
+            locked = places.locked_place(self._folder, target, app)
+            self._place = self._stack.enter_context(locked)
+        self._state = places.load_state(self._folder, target, app)
+        self._check_channel()
+        self._compare(self._here())
+
+    def ask_registry(self, registry: ImageTarget) -> None:
+        """Compare the release with what the registry remembers, too.
+
+        Raises:
+            RollbackDetected, Equivocation, SequenceJump: as :meth:`admit`.
+            RegistryError: it does not answer.
+
+        """
+        release = self.candidate.release
+        self._remote = RegistryReceipts(registry, self._target, release.app, release.channel)
+        try:
+            self._known = self._remote.newest()
+        except UNWILLING as problem:
+            self._note(f"warning: {self._remote.where} cannot be read ({problem.name}): {_ALONE}")
+            self._remote = None
+            return
+        there = (
+            self._known.accepted_by(f"the registry, {self._remote.where}") if self._known else None
+        )
+        self._compare([*self._here(), *([there] if there else [])])
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Note that the registry is about to be written to, and if that comes to no good end.
+
+        Raises:
+            StateNotWritable, DiskFull: it cannot be noted.
+
+        """
+        release = self.candidate.release
+        statement = str(self.candidate.statement)
+        self._journal.begin({"statement": statement, "version": release.version})
+        try:
+            yield
+        except BaseException as problem:
+            if not self._remembered:
+                with suppress(AirgapError):
+                    self._stopped(problem)
+            raise
+
+    def reached(self, phase: str) -> None:
+        """Note how far the import came.
+
+        Raises:
+            StateNotWritable, DiskFull: it cannot be noted.
+
+        """
+        self._journal.note("phase", phase=phase)
+
+    def confirm(self) -> None:
+        """Look at the registry's receipt again: another host may have imported meanwhile.
+
+        Raises:
+            RollbackDetected, Equivocation: it has something newer, or something else.
+            RegistryError: it does not answer.
+
+        """
+        if self._remote is not None:
+            self.ask_registry(self._remote.registry)
+
+    def remember(self) -> Receipt:
+        """Note that everything was imported; the last step.
+
+        Raises:
+            StateNotWritable, DiskFull, RegistryError: a part of it could not be noted; the same
+                import again does it.
+
+        """
+        receipt = self._receipt()
+        entry = append_entry(self._folder, self._facts("imported", receipt))
+        if not receipt.audit:
+            receipt = replace(receipt, audit=entry.digest)
+        place = self._locked_place
+        document = json.dumps(receipt.to_document(), indent=1, sort_keys=True) + "\n"
+        places.write_receipt(place, receipt, document.encode())
+        places.write_state(place, self._state.with_receipt(receipt, self._terms.clock))
+        self._keep_in_registry(receipt)
+        self._journal.note("end")
+        self._remembered = True
+        return receipt
+
+    def _stopped(self, problem: BaseException) -> None:
+        name = problem.name if isinstance(problem, AirgapError) else "Interrupted"
+        receipt = Receipt.of(self.candidate, self._gate.now, self.step, self._terms.agreed)
+        append_entry(self._folder, {**self._facts("stopped", receipt), "error": name})
+
+    def _check_channel(self) -> None:
+        release, known = self.candidate.release, self._state.channels
+        named = (self._terms.channel, self.candidate.trust.channel)
+        if self._terms.channel not in ("", release.channel):
+            raise AppMismatch(
+                f"the bundle is of the channel {release.channel}, not of {self._terms.channel}",
+                next_step="check that it is the right disk and file",
+            )
+        if known and release.channel not in known and release.channel not in named:
+            raise AppMismatch(
+                f"{release.app} came from the channel {', '.join(sorted(known))} so far; "
+                f"this bundle is of {release.channel}",
+                next_step=f"if that is meant, add --channel '{release.channel}'",
+            )
+
+    def _compare(self, accepted: list[Accepted]) -> None:
+        self.step = check_sequence(self.candidate, accepted, self._terms.consent, self._gate)
+
+    def _here(self) -> list[Accepted]:
+        receipt = self._state.channels.get(self.candidate.release.channel)
+        return [receipt.accepted_by(_HERE)] if receipt else []
+
+    def _receipt(self) -> Receipt:
+        """A new receipt, or the one that there is of the same release."""
+        for receipt in (self._state.channels.get(self.candidate.release.channel), self._known):
+            if receipt is not None and receipt.statement == self.candidate.statement:
+                return receipt
+        return Receipt.of(self.candidate, self._gate.now, self.step, self._terms.agreed)
+
+    def _keep_in_registry(self, receipt: Receipt) -> None:
+        if self._remote is None:
+            return
+        try:
+            self._remote.keep(receipt)
+        except UNWILLING as problem:
+            self._note(f"warning: {self._remote.where} cannot be kept ({problem.name}): {_ALONE}")
+        except RegistryError as problem:
+            problem.explain(next_step="run the same command again, to have the receipt written")
+            raise
+
+    def _facts(self, event: str, receipt: Receipt) -> dict[str, object]:
+        facts = receipt.to_document()
+        del facts["format"], facts["audit"]
+        return {
+            **facts,
+            "ev": event,
+            "step": self.step.value,
+            "target": str(self._target),
+            "at": f"{self._gate.now:%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+    @property
+    def _journal(self) -> Journal:
+        return Journal(self._locked_place)
+
+    @property
+    def _locked_place(self) -> Path:
+        assert self._place is not None, "nothing was admitted for good"  # noqa: S101
+        return self._place

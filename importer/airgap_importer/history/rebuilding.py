@@ -1,0 +1,48 @@
+"""Making a lost or damaged state again from what the registry remembers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airgap_importer.history.folder import load_state, locked_place, set_aside, write_state
+from airgap_importer.history.receipt import Receipt
+from airgap_importer.history.registryreceipt import RegistryReceipts
+from airgap_importer.history.state import ImportState
+from airgap_importer.relocation import Target
+from airgap_shared.errors import StateCorrupt, UsageError
+from airgap_shared.stores.ports import ImageTarget
+
+
+def rebuild_state(
+    folder: Path, registry: ImageTarget, target: Target, app: str, channel: str
+) -> Receipt:
+    """Take the registry's receipt for what is remembered here, unless that is as new or newer.
+
+    A state that cannot be read is kept under another name. Gives the receipt that holds now.
+
+    Raises:
+        UsageError: the registry has no receipt either.
+        Locked: an import is at work.
+        AirgapError: the registry does not answer, or the folder cannot be written.
+
+    """
+    receipts = RegistryReceipts(registry, target, app, channel)
+    found = receipts.newest()
+    if found is None:
+        raise UsageError(
+            "the registry has no receipt of this application and channel",
+            where=receipts.where,
+            changed="nothing was changed",
+            next_step="the next import starts a new one; check by hand that it is the newest",
+        )
+    with locked_place(folder, str(target), app) as place:
+        try:
+            state = load_state(folder, str(target), app)
+        except StateCorrupt:
+            set_aside(place)
+            state = ImportState(str(target), app)
+        known = state.channels.get(channel)
+        if known is not None and known.sequence >= found.sequence:
+            return known
+        write_state(place, state.with_receipt(found, None))
+    return found

@@ -1,0 +1,127 @@
+"""The receipt of the newest import, kept in the target registry for other hosts to see.
+
+It is an OCI artifact in the repository ``PATH/airgap-receipts`` under a tag for application and
+channel: a manifest with the receipt as an annotation, so that one request reads it. What the
+registry says can only raise what this host remembers itself, never lower it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+
+from airgap_importer.history.receipt import Receipt, parse_receipt
+from airgap_importer.pushplan import keep_tag
+from airgap_importer.relocation import RECEIPTS, Target
+from airgap_shared.errors import (
+    AirgapError,
+    Denied,
+    RegistryIntegrity,
+    RegistryRejected,
+    TagImmutable,
+)
+from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.fields import Fields, parse_json
+from airgap_shared.stores.ports import ImageTarget
+
+ARTIFACT_TYPE = "application/vnd.airgap-bundle.receipt.v1+json"
+ANNOTATION = "dev.airgap-bundle.receipt"
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+_EMPTY = b"{}"
+#: No underscore: what follows two of them is a digest.
+_PLAIN_CHANNEL = re.compile(r"[A-Za-z0-9.-]{1,48}")
+#: What a registry answers that cannot, or may not, keep receipts.
+UNWILLING = (Denied, RegistryRejected, TagImmutable)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryReceipts:
+    """The receipts of one application and channel in one target."""
+
+    registry: ImageTarget
+    target: Target
+    app: str
+    channel: str
+
+    @property
+    def repository(self) -> str:
+        """Where receipts are."""
+        return self.target.repository(RECEIPTS)
+
+    @property
+    def tag(self) -> str:
+        """The tag of the newest one."""
+        if _PLAIN_CHANNEL.fullmatch(self.channel):
+            return f"{self.app}_{self.channel}"
+        return f"{self.app}__{hashlib.sha256(self.channel.encode()).hexdigest()[:32]}"
+
+    @property
+    def where(self) -> str:
+        """The receipt's full name."""
+        return f"{self.target.registry}/{self.repository}:{self.tag}"
+
+    def newest(self) -> Receipt | None:
+        """The receipt that is there; None when there is none.
+
+        Raises:
+            RegistryIntegrity: something else stands under its name.
+            RegistryError: as always.
+
+        """
+        found = self.registry.get_manifest(self.repository, self.tag)
+        if found is None:
+            return None
+        try:
+            return self._parse(found.raw)
+        except AirgapError as problem:
+            raise RegistryIntegrity(
+                f"what stands in the place of the receipt is none: {problem.what}",
+                where=self.where,
+                next_step=problem.next_step
+                or "find out who wrote it; "
+                "without a receipt, older bundles are recognised by this host alone",
+            ) from problem
+
+    def keep(self, receipt: Receipt) -> None:
+        """Make this the newest receipt, unless it is.
+
+        Raises:
+            RegistryError: as always; :data:`UNWILLING` where receipts are not wanted.
+
+        """
+        raw = self._compose(receipt)
+        digest = Digest.of(raw)
+        found = self.registry.head_manifest(self.repository, self.tag)
+        if found is not None and found.digest == digest:
+            return
+        empty = Digest.of(_EMPTY)
+        if self.registry.blob_size(self.repository, empty) != len(_EMPTY):
+            self.registry.push_blob(self.repository, empty, len(_EMPTY), lambda: iter([_EMPTY]))
+        for reference in (str(digest), keep_tag(digest), self.tag):
+            self.registry.put_manifest(self.repository, reference, raw, _MANIFEST)
+
+    def _compose(self, receipt: Receipt) -> bytes:
+        empty = {"mediaType": _EMPTY_TYPE, "digest": str(Digest.of(_EMPTY)), "size": len(_EMPTY)}
+        document = {
+            "schemaVersion": 2,
+            "mediaType": _MANIFEST,
+            "artifactType": ARTIFACT_TYPE,
+            "config": empty,
+            "layers": [empty],
+            "annotations": {ANNOTATION: json.dumps(receipt.to_document(), sort_keys=True)},
+        }
+        return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+    def _parse(self, raw: bytes) -> Receipt:
+        fields = Fields(parse_json(raw, self.where), self.where)
+        text = fields.text_map("annotations").get(ANNOTATION)
+        if text is None:
+            fields.refuse("no receipt in it", f"annotations.{ANNOTATION}")
+        inner = Fields(parse_json(text.encode(), self.where, RegistryIntegrity), self.where)
+        receipt = parse_receipt(inner, RegistryIntegrity)
+        if (receipt.app, receipt.channel) != (self.app, self.channel):
+            fields.refuse("the receipt of another application or channel")
+        return receipt

@@ -1,0 +1,396 @@
+"""``airgap-import trust``: making, showing, changing, signing and updating a trust policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from airgap_shared.console.inspection import FormatOption
+from airgap_shared.console.outcome import Format, command, print_result
+from airgap_shared.console.signing import (
+    PassphraseOption,
+    SignerCommandOption,
+    SignerOptions,
+    SigningKeyOption,
+)
+from airgap_shared.console.trusting import (
+    DEFAULT_POLICY,
+    NowOption,
+    TrustOptions,
+    clock_reading,
+    parse_moment,
+    read_public_keys,
+)
+
+if TYPE_CHECKING:
+    from airgap_shared.trust.keys import PublicKey
+    from airgap_shared.trust.policy import AppTrust, TrustPolicy
+
+trust = typer.Typer(
+    help="Make, show and change the policy that says whom this host trusts, and for what.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+
+PolicyFileOption = Annotated[
+    Path, typer.Option("--policy", metavar="FILE", help="The policy; default: this host's.")
+]
+DraftOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--draft",
+        metavar="FILE",
+        help="Change nothing; write what shall be the next version there, to be signed.",
+    ),
+]
+OwnerOption = Annotated[str, typer.Option("--owner", metavar="TEXT", help="Whose key it is.")]
+ChannelOption = Annotated[
+    str | None, typer.Option("--channel", metavar="NAME", help="Only this channel.")
+]
+QuorumOption = Annotated[
+    int, typer.Option("--threshold", metavar="N", help="How many of its keys must have signed.")
+]
+AgeOption = Annotated[
+    int | None,
+    typer.Option("--max-age-days", metavar="N", help="Take no bundle made longer ago.", min=1),
+]
+PrefixOption = Annotated[
+    str,
+    typer.Option("--registry-prefix", metavar="HOST/PATH", help="Import into no other place."),
+]
+RollbackOption = Annotated[
+    bool, typer.Option("--allow-rollback", help="Whoever imports may agree to go back.")
+]
+
+
+@trust.command("create")
+def create(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The policy to write.")
+    ],
+    keys: Annotated[
+        list[Path],
+        typer.Option("--key", metavar="PUB", help="A public key to trust; may be given again."),
+    ],
+    apps: Annotated[
+        list[str],
+        typer.Option(
+            "--app", metavar="NAME", help="An application, or '*' for any; may be given again."
+        ),
+    ],
+    owner: OwnerOption = "",
+    channel: ChannelOption = None,
+    threshold: QuorumOption = 1,
+    max_age_days: AgeOption = None,
+    registry_prefix: PrefixOption = "",
+    allow_rollback: RollbackOption = False,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Write version 1 of a policy: these keys may sign these applications.
+
+    Example: airgap-import trust create -o policy.json --key vendor.pub --app shop
+    """
+    with command(form):
+        from airgap_shared.console.files import write_new_file
+        from airgap_shared.trust.policy import AppTrust, TrustedKey, TrustPolicy
+        from airgap_shared.trust.policyfile import compose_policy, parse_policy
+
+        public = tuple(dict.fromkeys(read_public_keys(keys)))
+        age = timedelta(days=max_age_days) if max_age_days is not None else None
+        entries = tuple(
+            AppTrust(
+                *(public, _app_name(name), channel, threshold, age),
+                allow_rollback=allow_rollback,
+                registry_prefix=registry_prefix,
+            )
+            for name in apps
+        )
+        policy = TrustPolicy(tuple(TrustedKey(key, owner) for key in public), entries, version=1)
+        content = compose_policy(policy)
+        # What no reader would take is refused before it is written.
+        policy = parse_policy(content, str(output))
+        write_new_file(output, content, 0o644)
+        _print_policy(policy, f"wrote {output}", form)
+
+
+@trust.command("show")
+def show(policy: PolicyFileOption = DEFAULT_POLICY, form: FormatOption = Format.TEXT) -> None:
+    """Show a policy: who may sign what, and which keys are revoked.
+
+    Example: airgap-import trust show
+    """
+    with command(form):
+        from airgap_shared.stores.policystore import load_policy
+
+        _print_policy(load_policy(policy), str(policy), form)
+
+
+@trust.command("add-key")
+def add_key(
+    key: Annotated[Path, typer.Argument(metavar="PUB", help="The public key.")],
+    apps: Annotated[
+        list[str] | None,
+        typer.Option("--app", metavar="NAME", help="It may sign this application; again for more."),
+    ] = None,
+    owner: OwnerOption = "",
+    not_before: Annotated[
+        str, typer.Option("--not-before", metavar="TIME", help="It counts from then on.")
+    ] = "",
+    not_after: Annotated[
+        str, typer.Option("--not-after", metavar="TIME", help="It counts until then.")
+    ] = "",
+    policy: PolicyFileOption = DEFAULT_POLICY,
+    draft: DraftOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Add a key, or give one that is there another owner and other times.
+
+    Example: airgap-import trust add-key new.pub --app shop --owner 'vendor, 2027'
+    """
+    with command(form):
+        from airgap_shared.trust.policy import TrustedKey
+        from airgap_shared.trust.policyedits import with_key
+
+        (public,) = read_public_keys([key])
+        start = parse_moment(not_before, "--not-before") if not_before else None
+        end = parse_moment(not_after, "--not-after") if not_after else None
+        entry = TrustedKey(public, owner, start, end)
+        _edit(policy, draft, lambda before: with_key(before, entry, apps or ()), form)
+
+
+@trust.command("add-app")
+def add_app(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The application, or '*' for any.")],
+    key_ids: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key-id", metavar="ID", help="A key that may sign it; default: all keys there are."
+        ),
+    ] = None,
+    channel: ChannelOption = None,
+    threshold: QuorumOption = 1,
+    max_age_days: AgeOption = None,
+    registry_prefix: PrefixOption = "",
+    allow_rollback: RollbackOption = False,
+    policy: PolicyFileOption = DEFAULT_POLICY,
+    draft: DraftOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Add an application, or say anew what is asked of one.
+
+    Example: airgap-import trust add-app bank --key-id SHA256:… --threshold 1
+    """
+    with command(form):
+        from airgap_shared.trust.policy import AppTrust
+        from airgap_shared.trust.policyedits import with_app
+
+        age = timedelta(days=max_age_days) if max_age_days is not None else None
+
+        def change(before: TrustPolicy) -> TrustPolicy:
+            keys = _keys_named(before, key_ids)
+            app = AppTrust(
+                *(keys, _app_name(name), channel, threshold, age),
+                allow_rollback=allow_rollback,
+                registry_prefix=registry_prefix,
+            )
+            return with_app(before, app)
+
+        _edit(policy, draft, change, form)
+
+
+@trust.command("revoke")
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="KEYID", help="The key's id, SHA256:….")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for people.")],
+    policy: PolicyFileOption = DEFAULT_POLICY,
+    draft: DraftOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Trust a key no more, for ever, whatever it signed and whenever.
+
+    Example: airgap-import trust revoke SHA256:… --reason 'laptop stolen'
+    """
+    with command(form):
+        from airgap_shared.trust.policy import Revocation
+        from airgap_shared.trust.policyedits import with_revocation
+        from airgap_shared.trust.policyfile import check_key_id
+
+        entry = Revocation(check_key_id(key_id, "KEYID"), reason, clock_reading())
+        _edit(policy, draft, lambda before: with_revocation(before, entry), form)
+
+
+@trust.command("sign")
+def sign(
+    draft: Annotated[Path, typer.Argument(metavar="DRAFT", help="The policy to sign.")],
+    key: SigningKeyOption,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The signed policy to write.")
+    ],
+    add: Annotated[
+        Path | None,
+        typer.Option("--add", metavar="FILE", help="The policy as others signed it before."),
+    ] = None,
+    signer_cmd: SignerCommandOption = None,
+    passphrase_file: PassphraseOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Sign a policy, for hosts that have the version before it.
+
+    Example: airgap-import trust sign policy-4.json --key officer.key -o policy-4.dsse.json
+    """
+    with command(form):
+        from airgap_shared.console.files import write_new_file
+        from airgap_shared.stores.policystore import load_policy
+        from airgap_shared.trust.envelope import PAYLOAD_TYPE, Envelope
+        from airgap_shared.trust.policyupdate import compose_policy_statement
+        from airgap_shared.trust.signing import countersign
+        from airgap_shared.trust.unsealing import join_signatures
+
+        signer = SignerOptions(key, passphrase_file, signer_cmd).signer()
+        policy = load_policy(draft)
+        earlier = TrustOptions(signatures=[add] if add else []).detached()
+        unsigned = Envelope(PAYLOAD_TYPE, compose_policy_statement(policy), ())
+        signed = countersign(join_signatures(unsigned, earlier), earlier, signer)
+        write_new_file(output, signed.to_json(), 0o644)
+        _print_policy(policy, f"signed by {signer.public_key.key_id}, into {output}", form)
+
+
+@trust.command("update")
+def update(
+    signed: Annotated[Path, typer.Argument(metavar="SIGNED", help="What trust sign wrote.")],
+    policy: PolicyFileOption = DEFAULT_POLICY,
+    now: NowOption = "",
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Put the next version into force, if those that the present one names have signed it.
+
+    Example: airgap-import trust update policy-4.dsse.json
+    """
+    with command(form):
+        from airgap_shared.console.files import read_input
+        from airgap_shared.stores.policystore import hold_policy
+        from airgap_shared.trust.envelope import ENVELOPE_LIMIT, parse_envelope
+        from airgap_shared.trust.policyupdate import accept_successor, compose_policy_statement
+
+        raw = read_input(signed, ENVELOPE_LIMIT)
+        envelope = parse_envelope(raw)
+        moment = parse_moment(now, "--now") if now else clock_reading()
+        with hold_policy(policy) as held:
+            if envelope.payload == compose_policy_statement(held.policy):
+                _print_policy(held.policy, f"{policy} is this version already", form)
+                return
+            successor = accept_successor(envelope, held.policy, moment)
+            held.replace(successor.policy, raw)
+        by = ", ".join(key.key_id for key in successor.signers)
+        _print_policy(successor.policy, f"{policy} was updated, signed by {by}", form)
+
+
+def _edit(
+    path: Path, draft: Path | None, change: Callable[[TrustPolicy], TrustPolicy], form: Format
+) -> None:
+    """Change the policy in force, or the draft of its next version; either is one version on."""
+    from dataclasses import replace
+
+    from airgap_shared.stores.policystore import (
+        hold_policy,
+        load_policy,
+        policy_exists,
+        write_policy,
+    )
+
+    if draft is None:
+        with hold_policy(path) as held:
+            changed = _valid(replace(change(held.policy), version=held.policy.version + 1), path)
+            held.replace(changed)
+        _print_policy(changed, f"{path} was changed", form)
+        return
+    version = load_policy(path).version + 1
+    before = load_policy(draft) if policy_exists(draft) else load_policy(path)
+    changed = _valid(replace(change(before), version=version), draft)
+    write_policy(draft, changed)
+    _print_policy(changed, f"wrote {draft}; {path} was not changed", form)
+
+
+def _valid(policy: TrustPolicy, path: Path) -> TrustPolicy:
+    """What every reader will make of it; refused here, rather than by the next command."""
+    from airgap_shared.trust.policyfile import compose_policy, parse_policy
+
+    return parse_policy(compose_policy(policy), str(path))
+
+
+def _app_name(name: str) -> str | None:
+    from airgap_shared.bundle.names import is_application_name
+    from airgap_shared.errors import UsageError
+    from airgap_shared.trust.policyfile import ANY
+
+    if name == ANY:
+        return None
+    if not is_application_name(name):
+        raise UsageError(
+            f"not an application name: {name[:100]!r}", next_step="or write '*' for any"
+        )
+    return name
+
+
+def _keys_named(policy: TrustPolicy, key_ids: list[str] | None) -> tuple[PublicKey, ...]:
+    from airgap_shared.errors import PolicyInvalid
+
+    known = {entry.key.key_id: entry.key for entry in policy.keys}
+    if key_ids is None:
+        return tuple(known.values())
+    for key_id in key_ids:
+        if key_id not in known:
+            raise PolicyInvalid(
+                f"the key {key_id[:100]} is not among the keys", next_step="add it with add-key"
+            )
+    return tuple(dict.fromkeys(known[key_id] for key_id in key_ids))
+
+
+def _print_policy(policy: TrustPolicy, done: str, form: Format) -> None:
+    from airgap_shared.trust.policyedits import unreachable
+    from airgap_shared.trust.policyfile import policy_document
+
+    warnings = unreachable(policy)
+    print_result(
+        {"policy": policy_document(policy), "warnings": warnings},
+        "\n".join([done, *_lines(policy), *(f"warning: {text}" for text in warnings)]),
+        form,
+    )
+
+
+def _lines(policy: TrustPolicy) -> list[str]:
+    from airgap_shared.oci.moment import format_time
+
+    lines = [f"\nversion {policy.version}", "keys:"]
+    for key in policy.keys:
+        times = [
+            f"{word} {format_time(moment)}"
+            for word, moment in (("from", key.not_before), ("until", key.not_after))
+            if moment is not None
+        ]
+        state = "REVOKED" if policy.is_revoked(key.key.key_id) else key.key.scheme.value
+        lines.append("  " + "  ".join((key.key.key_id, state, key.owner or "-", *times)))
+    lines += ["applications:", *(f"  {_about(app)}" for app in policy.apps)]
+    if policy.revoked:
+        lines.append("revoked:")
+        lines += [f"  {entry.key_id}  {entry.reason or '-'}" for entry in policy.revoked]
+    lines += [
+        f"updates: {quorum.threshold} of {', '.join(key.key_id for key in quorum.keys)}"
+        for quorum in policy.update_quorums
+    ]
+    return lines
+
+
+def _about(app: AppTrust) -> str:
+    facts = [f"{app}: {app.threshold} of {', '.join(key.key_id for key in app.keys)}"]
+    if app.max_age is not None:
+        facts.append(f"at most {app.max_age.days} days old")
+    if app.registry_prefix:
+        facts.append(f"into {app.registry_prefix} only")
+    if app.allow_rollback:
+        facts.append("may go back")
+    return "; ".join(facts)

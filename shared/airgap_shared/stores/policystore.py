@@ -1,0 +1,230 @@
+"""The policy file of a host: loaded only if nobody else could have written it, replaced whole."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap_shared.errors import DiskFull, Locked, OutputNotWritable, PolicyInvalid
+from airgap_shared.trust.policy import TrustPolicy
+from airgap_shared.trust.policyfile import POLICY_LIMIT, compose_policy, parse_policy
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+#: Nothing that a link, a pipe or a device could stand for.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_ROOT = 0
+
+
+def policy_exists(path: Path) -> bool:
+    """Whether there is anything at that place; what cannot be seen counts as there."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def load_policy(path: Path) -> TrustPolicy:
+    """The policy in a file.
+
+    Raises:
+        PolicyInvalid: it cannot be read or relied on, or others than root and the caller could
+            have written it.
+
+    """
+    with _opened_folder(path) as folder:
+        return parse_policy(_read(folder, path), str(path))
+
+
+def write_policy(path: Path, policy: TrustPolicy) -> None:
+    """Write a policy that is not in force: the old file or the new one, whole.
+
+    Raises:
+        PolicyInvalid: its folder is missing, or anybody can write it.
+        OutputNotWritable, DiskFull: it could not be written.
+
+    """
+    with _opened_folder(path) as folder, _translated(path):
+        _write(folder, path.name, compose_policy(policy))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPolicy:
+    """A policy file while it is locked: what is in force, and how it is replaced."""
+
+    path: Path
+    folder: int
+    raw: bytes
+    policy: TrustPolicy
+
+    def replace(self, policy: TrustPolicy, signed: bytes = b"") -> None:
+        """Put another version into force; the old one, and what was signed, go into the history.
+
+        The file is the old one or the new one, whole, whenever this is interrupted.
+
+        Raises:
+            OutputNotWritable, DiskFull: it could not be written; the old one is in force.
+
+        """
+        content = compose_policy(policy)
+        with _translated(self.path):
+            with _history(self.folder, self.path) as history:
+                _keep(history, f"{self.policy.version}.json", self.raw)
+                if signed:
+                    _keep(history, f"{policy.version}.dsse.json", signed)
+                os.fsync(history)
+            _write(self.folder, self.path.name, content)
+
+
+@contextlib.contextmanager
+def hold_policy(path: Path) -> Iterator[HeldPolicy]:
+    """Lock the folder of a policy file and load it.
+
+    Raises:
+        Locked: another run is changing a policy there.
+        PolicyInvalid: as :func:`load_policy`.
+
+    """
+    with _opened_folder(path) as folder:
+        try:
+            # The folder itself, so that no lock file is left; the lock ends with the process.
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            raise Locked(
+                "another run is changing the policy", where=str(path), next_step="wait for it"
+            ) from problem
+        raw = _read(folder, path)
+        yield HeldPolicy(path, folder, raw, parse_policy(raw, str(path)))
+
+
+@contextlib.contextmanager
+def _opened_folder(path: Path) -> Iterator[int]:
+    try:
+        folder = os.open(path.parent, _FOLDER)
+    except (FileNotFoundError, NotADirectoryError) as problem:
+        raise _missing(path) from problem
+    except OSError as problem:
+        raise PolicyInvalid(f"cannot read: {problem.strerror}", where=str(path)) from problem
+    try:
+        mode = os.fstat(folder).st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise PolicyInvalid(
+                "anybody can replace the policy: its folder is writable for all",
+                where=str(path.parent),
+                next_step=f"chmod o-w {path.parent}",
+            )
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _read(folder: int, path: Path) -> bytes:
+    try:
+        descriptor = os.open(path.name, _FILE, dir_fd=folder)
+    except FileNotFoundError as problem:
+        raise _missing(path) from problem
+    except OSError as problem:
+        what = "it is a link" if problem.errno == errno.ELOOP else str(problem.strerror)
+        raise PolicyInvalid(
+            f"cannot read: {what}", where=str(path), next_step="name the file itself"
+        ) from problem
+    try:
+        _check_owner(os.fstat(descriptor), path)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(POLICY_LIMIT + 1)
+    except OSError as problem:
+        raise PolicyInvalid(f"cannot read: {problem.strerror}", where=str(path)) from problem
+    finally:
+        os.close(descriptor)
+
+
+def _check_owner(status: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise PolicyInvalid("not a regular file", where=str(path))
+    if status.st_uid not in (_ROOT, os.geteuid()):
+        raise PolicyInvalid(
+            "the policy belongs to another user", where=str(path), next_step=f"chown root {path}"
+        )
+    if status.st_mode & _OTHERS_WRITE:
+        raise PolicyInvalid(
+            "others can write the policy", where=str(path), next_step=f"chmod go-w {path}"
+        )
+
+
+def _missing(path: Path) -> PolicyInvalid:
+    return PolicyInvalid(
+        "there is no such policy",
+        where=str(path),
+        next_step="make one with airgap-import trust create",
+    )
+
+
+@contextlib.contextmanager
+def _history(folder: int, path: Path) -> Iterator[int]:
+    """The folder beside the policy in which earlier versions are kept."""
+    name = f"{path.stem}.history"
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o755, dir_fd=folder)
+    descriptor = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _keep(history: int, name: str, content: bytes) -> None:
+    """Keep a version under its number; another one of that number gets its digest added."""
+    for candidate in (name, _with_digest(name, content)):
+        try:
+            descriptor = os.open(candidate, _FILE, dir_fd=history)
+        except FileNotFoundError:
+            _write(history, candidate, content)
+            return
+        with os.fdopen(descriptor, "rb") as file:
+            if file.read(len(content) + 1) == content:
+                return
+
+
+def _with_digest(name: str, content: bytes) -> str:
+    number, _, ending = name.partition(".")
+    return f"{number}-{hashlib.sha256(content).hexdigest()[:12]}.{ending}"
+
+
+def _write(folder: int, name: str, content: bytes) -> None:
+    """Write a file beside its place, and move it there once it is on the disk."""
+    temporary = f".{name}.new"
+    with contextlib.suppress(FileNotFoundError):
+        # Left by a run that was killed; the lock says that none is at work.
+        os.unlink(temporary, dir_fd=folder)
+    descriptor = os.open(temporary, _NEW, 0o644, dir_fd=folder)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o644)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    os.fsync(folder)
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        kind = DiskFull if problem.errno in (errno.ENOSPC, errno.EDQUOT) else OutputNotWritable
+        raise kind(
+            f"the policy cannot be written: {problem.strerror}",
+            where=str(path),
+            changed="the policy in force was kept",
+        ) from problem

@@ -1,0 +1,316 @@
+"""``airgap-import trust``: a policy's whole life, from the first key to the one that is revoked."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.commands import Finished, Shell
+from support.in_process import run_here
+from support.journey import refused, succeeded, tree_of
+
+NAMES = ("vendor", "officer", "next", "stranger")
+MANIFEST = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key pairs, an id of each key, and a bundle ``shop.tar.zst`` by the vendor."""
+    folder = tmp_path_factory.mktemp("made")
+    for name in NAMES:
+        scheme = "rsa-pkcs1v15-sha256" if name == "officer" else "ecdsa-p256-sha256"
+        keygen = ("keygen", name, "--scheme", scheme, "--format", "json")
+        done = succeeded(run_here(folder, "airgap-bundle", *keygen))
+        (folder / f"{name}.id").write_text(json.loads(done.out)["keyId"])
+    (folder / "app.yaml").write_text(MANIFEST)
+    create = ("create", "app.yaml", "--name", "shop", "--version", "1", "--key", "vendor.key")
+    succeeded(run_here(folder, "airgap-bundle", *create, "-o", "shop.tar.zst"))
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A copy of all that, and a policy in which the vendor signs the shop."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    succeeded(
+        trust(
+            tmp_path,
+            *("create", "-o", "policy.json", "--key", "vendor.pub", "--owner", "the vendor"),
+            *("--app", "shop"),
+        )
+    )
+    return tmp_path
+
+
+def trust(folder: Path, *command: str) -> Finished:
+    return run_here(folder, "airgap-import", "trust", *command)
+
+
+def here(folder: Path, *command: str) -> Finished:
+    """A command about ``policy.json``."""
+    return trust(folder, *command, "--policy", "policy.json")
+
+
+def verify(folder: Path, *options: str) -> Finished:
+    command = ("verify", "shop.tar.zst", "--policy", "policy.json", *options)
+    return run_here(folder, "airgap-import", *command)
+
+
+def key_id(folder: Path, name: str) -> str:
+    return (folder / f"{name}.id").read_text()
+
+
+def policy(folder: Path, name: str = "policy.json") -> dict[str, Any]:
+    loaded = json.loads((folder / name).read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def history(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "policy.history").glob("*"))
+
+
+def test_a_policy_is_made_and_used(folder: Path) -> None:
+    assert policy(folder)["version"] == 1
+    assert (folder / "policy.json").stat().st_mode & 0o777 == 0o644
+    said = succeeded(here(folder, "show")).out
+    for part in (key_id(folder, "vendor"), "the vendor", "shop (any channel)", "version 1"):
+        assert part in said
+    shown = json.loads(succeeded(here(folder, "show", "--format", "json")).out)
+    assert shown["policy"] == policy(folder)
+    succeeded(verify(folder))
+
+
+def test_one_that_is_there_is_not_made_anew(folder: Path) -> None:
+    before = tree_of(folder)
+    again = ("create", "-o", "policy.json", "--key", "officer.pub", "--app", "shop")
+    refused(trust(folder, *again), 2, "UsageError")
+    assert tree_of(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (("--key", "vendor.pub", "--app", "shop", "--threshold", "2"), "PolicyInvalid"),
+        (("--key", "vendor.pub", "--app", "shop", "--threshold", "0"), "PolicyInvalid"),
+        (("--key", "vendor.pub", "--key", "vendor.pub", "--app", "s", "--threshold", "2"),
+         "PolicyInvalid"),
+        (("--key", "vendor.pub", "--app", "Shop"), "UsageError"),
+        (("--key", "vendor.pub", "--app", "shop", "--app", "shop"), "PolicyInvalid"),
+        (("--key", "vendor.pub", "--app", "shop", "--registry-prefix", "https://r"),
+         "PolicyInvalid"),
+        (("--key", "vendor.key", "--app", "shop"), "KeyFileInvalid"),
+    ],
+)  # fmt: skip
+def test_a_policy_that_cannot_be_is_not_made(
+    folder: Path, options: tuple[str, ...], name: str
+) -> None:
+    refused(trust(folder, "create", "-o", "other.json", *options), 2, name)
+    assert not (folder / "other.json").exists()
+
+
+def test_a_rotation(folder: Path) -> None:
+    """Add the new key with an overlap, then give the old one an end."""
+    before = (folder / "policy.json").read_bytes()
+    succeeded(here(folder, "add-key", "next.pub", "--app", "shop", "--owner", "vendor, next year"))
+    assert policy(folder)["version"] == 2
+    assert policy(folder)["apps"][0]["keys"] == [key_id(folder, "vendor"), key_id(folder, "next")]
+    succeeded(verify(folder))
+    end = ("--owner", "vendor", "--not-after", "2026-01-01")
+    succeeded(here(folder, "add-key", "vendor.pub", *end))
+    assert policy(folder)["version"] == 3
+    refused(verify(folder), 11, "KeyExpired")
+    assert history(folder) == ["1.json", "2.json"]
+    assert (folder / "policy.history" / "1.json").read_bytes() == before
+
+
+def test_a_revocation(folder: Path) -> None:
+    done = here(folder, "revoke", key_id(folder, "vendor"), "--reason", "laptop stolen")
+    assert "warning: shop (any channel): 1 keys must sign, 0 are left" in succeeded(done).out
+    assert "laptop stolen" in refused(verify(folder), 11, "KeyRevoked").err
+    assert "REVOKED" in succeeded(here(folder, "show")).out
+    before = tree_of(folder)
+    for again in (
+        ("revoke", key_id(folder, "vendor"), "--reason", "twice"),
+        ("revoke", key_id(folder, "vendor")[:-1], "--reason", "a slip of the hand"),
+        ("add-key", "vendor.pub", "--app", "shop"),
+    ):
+        refused(here(folder, *again), 2, "PolicyInvalid")
+    assert tree_of(folder) == before
+
+
+def test_another_application(folder: Path) -> None:
+    succeeded(here(folder, "add-key", "officer.pub"))
+    bank = ("add-app", "bank", "--key-id", key_id(folder, "officer"), "--registry-prefix", "r/bank")
+    succeeded(here(folder, *bank))
+    succeeded(here(folder, "add-app", "shop", "--threshold", "2", "--max-age-days", "30"))
+    shop = next(app for app in policy(folder)["apps"] if app["name"] == "shop")
+    assert (len(shop["keys"]), shop["threshold"], shop["max_age_days"]) == (2, 2, 30)
+    assert "1 of 2" in refused(verify(folder), 11, "SignatureThresholdNotMet").err
+    for wrong, name in (
+        (("add-app", "bank", "--key-id", key_id(folder, "next")), "PolicyInvalid"),
+        (("add-app", "bank", "--threshold", "3"), "PolicyInvalid"),
+        (("add-key", "next.pub", "--app", "unknown"), "UsageError"),
+    ):
+        refused(here(folder, *wrong), 2, name)
+
+
+class TestA21:
+    """Versions that come signed from elsewhere."""
+
+    @pytest.fixture
+    def ready(self, folder: Path) -> Path:
+        """Version 3 is in force: the vendor alone signs updates. ``4.json`` is to follow."""
+        succeeded(here(folder, "add-key", "officer.pub"))
+        succeeded(here(folder, "add-app", "shop", "--key-id", key_id(folder, "vendor")))
+        document = policy(folder)
+        document["updates"] = {"keys": [key_id(folder, "vendor")], "threshold": 1}
+        (folder / "policy.json").write_text(json.dumps(document))
+        assert document["version"] == 3
+        draft = ("--draft", "4.json")
+        succeeded(here(folder, "add-key", "next.pub", "--app", "shop", *draft))
+        succeeded(here(folder, "revoke", key_id(folder, "officer"), "--reason", "left", *draft))
+        assert policy(folder)["version"] == 3
+        assert policy(folder, "4.json")["version"] == 4
+        assert len(policy(folder, "4.json")["keys"]) == 3
+        return folder
+
+    def _sign(self, folder: Path, draft: str, *names: str) -> str:
+        """``DRAFT.dsse.json``, signed by these one after the other."""
+        signed = f"{draft}.dsse.json"
+        for number, name in enumerate(names):
+            add = ("--add", signed) if number else ()
+            command = ("sign", draft, "--key", f"{name}.key", "-o", "new.dsse.json", *add)
+            succeeded(trust(folder, *command))
+            (folder / "new.dsse.json").rename(folder / signed)
+        return signed
+
+    def _keeps(self, folder: Path, signed: str, code: int, name: str) -> Finished:
+        before = tree_of(folder)
+        done = refused(here(folder, "update", signed), code, name)
+        assert tree_of(folder) == before
+        assert "the policy in force was kept" in done.err
+        return done
+
+    def _numbered(self, folder: Path, version: int) -> str:
+        document = {**policy(folder, "4.json"), "version": version}
+        (folder / "other.json").write_text(json.dumps(document))
+        return "other.json"
+
+    def test_the_next_one_is_installed(self, ready: Path) -> None:
+        signed = self._sign(ready, "4.json", "vendor")
+        said = succeeded(here(ready, "update", signed)).out
+        assert f"signed by {key_id(ready, 'vendor')}" in said
+        assert (ready / "policy.json").read_bytes() == (ready / "4.json").read_bytes()
+        assert history(ready) == ["1.json", "2.json", "3.json", "4.dsse.json"]
+        after = tree_of(ready)
+        assert "already" in succeeded(here(ready, "update", signed)).out
+        assert tree_of(ready) == after
+
+    @pytest.mark.parametrize("version", [2, 3, 5])
+    def test_none_but_the_next_one(self, ready: Path, version: int) -> None:
+        signed = self._sign(ready, self._numbered(ready, version), "vendor")
+        said = self._keeps(ready, signed, 2, "PolicyInvalid").err
+        assert "only 4 can follow" in said
+
+    @pytest.mark.parametrize("names", [("next",), ("stranger",), ("next", "officer")])
+    def test_not_without_those_who_are_trusted_now(
+        self, ready: Path, names: tuple[str, ...]
+    ) -> None:
+        signed = self._sign(ready, "4.json", *names)
+        said = self._keeps(ready, signed, 11, "SignatureThresholdNotMet").err
+        assert "0 of 1 keys of the policy in force" in said
+
+    def test_not_without_those_whom_it_names(self, ready: Path) -> None:
+        document = policy(ready, "4.json")
+        document["updates"] = {"keys": [key_id(ready, "next")], "threshold": 1}
+        (ready / "4.json").write_text(json.dumps(document))
+        signed = self._sign(ready, "4.json", "vendor")
+        said = self._keeps(ready, signed, 11, "SignatureThresholdNotMet").err
+        assert "0 of 1 keys of the new policy itself" in said
+        (ready / signed).unlink()
+        succeeded(here(ready, "update", self._sign(ready, "4.json", "vendor", "next")))
+
+    def test_not_a_signed_bundle(self, ready: Path) -> None:
+        archive = subprocess.run(
+            ["zstd", "-dcq", "shop.tar.zst"], cwd=ready, capture_output=True, check=False
+        ).stdout
+        envelope = subprocess.run(
+            ["tar", "-xOf", "-", "airgap-bundle.dsse.json"],
+            input=archive, capture_output=True, check=True,
+        ).stdout  # fmt: skip
+        (ready / "bundle.dsse.json").write_bytes(envelope)
+        before = tree_of(ready)
+        done = here(ready, "update", "bundle.dsse.json")
+        refused(done, 11, "PredicateTypeUnsupported")
+        assert tree_of(ready) == before
+
+    def test_a_policy_is_no_signature_of_a_bundle(self, ready: Path) -> None:
+        signed = self._sign(ready, "4.json", "vendor")
+        refused(verify(ready, "--signature", signed), 11, "PayloadMismatch")
+
+    @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
+    def test_the_key_may_be_in_other_hands(self, ready: Path) -> None:
+        program = ready / "hsm"
+        program.write_text("#!/bin/sh\nexec openssl dgst -sha256 -sign vendor.key\n")
+        program.chmod(0o755)
+        command = ("sign", "4.json", "--key", "vendor.pub", "--signer-cmd", "./hsm")
+        succeeded(trust(ready, *command, "-o", "4.dsse.json"))
+        succeeded(here(ready, "update", "4.dsse.json"))
+
+    @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not here")
+    @pytest.mark.parametrize("call", ["fsync", "rename", "write", "unlink", "mkdir", "openat"])
+    def test_a_kill_at_any_moment_leaves_the_old_or_the_new(
+        self, ready: Path, tmp_path_factory: pytest.TempPathFactory, call: str
+    ) -> None:
+        signed = self._sign(ready, "4.json", "vendor")
+        old, new = ((ready / name).read_bytes() for name in ("policy.json", "4.json"))
+        start = tmp_path_factory.mktemp("start")
+        shutil.copytree(ready, start, dirs_exist_ok=True)
+        update = ("airgap-import", "trust", "update", signed, "--policy", "policy.json")
+        seen = set()
+        for number in self._moments(ready, update, call):
+            shutil.rmtree(ready)
+            shutil.copytree(start, ready)
+            killed = self._strace(
+                ready, update, "-e", f"inject=/{call}:signal=SIGKILL:when={number}"
+            )
+            assert killed.returncode != 0
+            left = (ready / "policy.json").read_bytes()
+            assert left in (old, new)
+            seen.add(left)
+            succeeded(here(ready, "update", signed))
+            assert (ready / "policy.json").read_bytes() == new
+            assert (ready / "policy.history" / "3.json").read_bytes() == old
+            assert not list(ready.glob(".*.new"))
+        assert old in seen
+
+    def _moments(self, folder: Path, command: tuple[str, ...], call: str) -> list[int]:
+        """Which of the calls of this kind are about the policy's folder, or on its files."""
+        log = folder / "trace"
+        done = self._strace(folder, command, "-y", "-e", f"trace=/{call}", "-o", str(log))
+        assert done.returncode == 0, done.stderr
+        lines = [line for line in log.read_text().splitlines() if "(" in line]
+        ours = re.compile(r"policy\.json|policy\.history|[34]\.(dsse\.)?json|" + str(folder))
+        calls = [re.sub("AT_FDCWD<[^>]*>", "", line) for line in lines]
+        moments = [at for at, line in enumerate(calls, 1) if ours.search(line)]
+        assert moments, lines[-5:]
+        return moments
+
+    def _strace(
+        self, folder: Path, command: tuple[str, ...], *options: str
+    ) -> subprocess.CompletedProcess[bytes]:
+        shell = Shell(folder)
+        return subprocess.run(
+            ["strace", "-f", *options, *shell.command_line(*command)],
+            cwd=folder,
+            env=shell.environment,
+            capture_output=True,
+            check=False,
+        )

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from airgap_importer.history.registryreceipt import ANNOTATION, RegistryReceipts
+from airgap_importer.relocation import Target
+from airgap_shared.errors import RegistryIntegrity, RegistryRejected
+from airgap_shared.stores.registry import Registry
+from support.clients import http_client
+from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
+from support.fault_proxy import MakeProxy
+from support.images import make_image
+from support.pushing import push_image
+from support.receipts import RECEIPT
+
+
+def receipts(client: Registry, channel: str = "stable") -> RegistryReceipts:
+    return RegistryReceipts(client, Target(client.endpoint.host, "apps"), "shop", channel)
+
+
+@pytest.mark.parametrize("channel", ["stable", "1.x", "a b", "a_b", "x" * 49, "_", "c3a4"])
+def test_what_is_kept_is_found(registry: DockerRegistry, channel: str) -> None:
+    receipt = replace(RECEIPT, channel=channel)
+    with http_client(registry.host) as client:
+        place = receipts(client, channel)
+        assert place.newest() is None
+        place.keep(receipt)
+        assert place.newest() == receipt
+        newer = replace(receipt, sequence=receipt.sequence + 1)
+        place.keep(newer)
+        assert place.newest() == newer
+
+
+def test_no_channel_answers_for_another(registry: DockerRegistry) -> None:
+    channels = ["a", "a_b", "a__b", "a b", "A", "a.b", "a-b"]
+    with http_client(registry.host) as client:
+        tags = {receipts(client, channel).tag for channel in channels}
+        assert len(tags) == len(channels)
+        for number, channel in enumerate(channels):
+            receipts(client, channel).keep(replace(RECEIPT, channel=channel, sequence=number))
+        found = [receipts(client, channel).newest() for channel in channels]
+    assert [one.sequence for one in found if one] == list(range(len(channels)))
+
+
+def test_the_same_receipt_is_not_written_twice(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    proxy = make_proxy(registry.host)
+    with http_client(registry.host) as client:
+        receipts(client).keep(RECEIPT)
+    before = registry.storage.snapshot()
+    with http_client(proxy.host) as client:
+        receipts(client).keep(RECEIPT)
+    assert proxy.mutations() == []
+    assert registry.storage.snapshot() == before
+    assert registry.storage.untagged() == set()
+
+
+def test_what_plain_tools_see(registry: DockerRegistry) -> None:
+    with http_client(registry.host) as client:
+        receipts(client).keep(RECEIPT)
+    digest = registry.storage.all_tags()["apps/airgap-receipts", "shop_stable"]
+    document = json.loads(registry.storage.read_blob(digest))
+    assert document["artifactType"] == "application/vnd.airgap-bundle.receipt.v1+json"
+    assert json.loads(document["annotations"][ANNOTATION]) == RECEIPT.to_document()
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        None,
+        "",
+        "{}",
+        "[" * 100_000,
+        json.dumps({**RECEIPT.to_document(), "format": 2}),
+        json.dumps({**RECEIPT.to_document(), "app": "mail"}),
+        json.dumps({**RECEIPT.to_document(), "channel": "beta"}),
+        json.dumps({**RECEIPT.to_document(), "sequence": "15"}),
+        json.dumps({**RECEIPT.to_document(), "sequence": -1}),
+        json.dumps({**RECEIPT.to_document(), "accepted": "now"}),
+    ],
+)
+def test_something_else_in_its_place(registry: DockerRegistry, annotation: str | None) -> None:
+    image = make_image([b"x"])
+    annotations = {} if annotation is None else {ANNOTATION: annotation}
+    raw = json.dumps({**json.loads(image.raw), "annotations": annotations}).encode()
+    push_image(registry.host, "apps/airgap-receipts", "shop_stable", replace(image, raw=raw))
+    with http_client(registry.host) as client, pytest.raises(RegistryIntegrity) as caught:
+        receipts(client).newest()
+    assert caught.value.where.endswith("/apps/airgap-receipts:shop_stable")
+
+
+def test_a_registry_that_takes_nothing(make_registry: MakeRegistry) -> None:
+    registry = make_registry(RegistryOptions(read_only=True))
+    with http_client(registry.host) as client:
+        assert receipts(client).newest() is None
+        with pytest.raises(RegistryRejected):
+            receipts(client).keep(RECEIPT)
