@@ -285,8 +285,8 @@ def test_l04_any_sequence_of_imports_and_losses_agrees_with_the_model(tmp_path: 
         run_state_machine_as_test(
             OnSite,
             settings=settings(
-                max_examples=budget(6, 300),
-                stateful_step_count=budget(8, 25),
+                max_examples=budget(5, 100),
+                stateful_step_count=budget(8, 20),
                 deadline=None,
                 phases=(Phase.explicit, Phase.reuse, Phase.generate),
                 suppress_health_check=list(HealthCheck),
