@@ -87,6 +87,11 @@ class Recording:
         self._certain = self._now.copy()
         self._pending: list[_Names | _Content] = []
 
+    @property
+    def now(self) -> Tree:
+        """What is there if the power does not fail."""
+        return self._now.tree()
+
     def states(self, calls: Sequence[Call], tries: int, chance: random.Random) -> Iterator[Tree]:
         """What may be there if the power fails before, between or after the calls.
 
