@@ -40,9 +40,9 @@ from support.journey import deployment, refused, succeeded, tree_of
 from support.waiting import wait_until
 
 #: Further options of every import: where it keeps what it must remember.
-STATE_OPTIONS: Final[tuple[str, ...]] = ()
+STATE_OPTIONS: Final[tuple[str, ...]] = ("--state-dir", "state")
 #: Whether an import of an older bundle than the newest one imported is refused.
-ROLLBACK_REFUSED: Final = False
+ROLLBACK_REFUSED: Final = True
 
 _KEY: Final = Key(0x5EED)
 _VERSIONS: Final = (1, 2, 3, 4)

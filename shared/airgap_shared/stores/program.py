@@ -114,7 +114,7 @@ class _Conversation:
                     if over:
                         selector.unregister(key.fileobj)
                 if len(self.output) > output_limit:
-                    raise ProgramFailed(f"answers more than {output_limit} bytes")
+                    raise ProgramFailed(f"prints more than {output_limit} bytes")
         # What stands ready by now; something it left behind may hold the pipe open for ever.
         self._receive(stderr.fileno(), False)
 

@@ -68,7 +68,7 @@ def test_k07_rubbish_is_no_signature(folder: Path, command: str) -> None:
         ("sh -c 'exit 4'", "ends with status 4"),
         ("sh -c 'kill -9 $$'", "ends with status -9"),
         ("true", "gives no signature"),
-        ("cat /dev/zero", "answers more than 1024 bytes"),
+        ("cat /dev/zero", "prints more than 1024 bytes"),
         ("sleep 600", "does not answer within 1 s"),
     ],
 )
