@@ -161,6 +161,7 @@ class Application:
         """
         staged = directory.stage(prepared.overlay, self.bundle.files)
         promised = replace(promised_by(prepared.relocation), digests=self._present(push))
+        directory.check_place()
         rendering = self._render(renderer, staged)
         directory.check_place()
         return prove(prepared.overlay, rendering, promised, self._find())

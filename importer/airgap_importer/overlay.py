@@ -224,20 +224,21 @@ class OverlayDirectory:
         What the bridge leads to stays untouched until the last step, which replaces the bridge.
         """
         check_places(self._folder, self.path)
-        if kind_of(self._folder, "overlays") == "absent":
-            os.mkdir("overlays", dir_fd=self._folder)
         with ExitStack() as stack:
             tree = opened(stack, self._state, self._staged)
             tree_overlays = opened(stack, tree, "overlays")
-            overlays = opened(stack, self._folder, "overlays")
+            opened(stack, tree_overlays, "midstream")
             swaps = [
                 Swap(tree, "upstream", self._folder, "upstream"),
                 Swap(tree, _NEXT_BASE, self._folder, "base"),
-                Swap(tree_overlays, "midstream", overlays, "midstream"),
             ]
+            if kind_of(self._folder, "overlays") == "absent":
+                yield (*swaps, Swap(tree, "overlays", self._folder, "overlays"))
+                return
+            overlays = opened(stack, self._folder, "overlays")
             if kind_of(overlays, "midstream") == "directory":
                 swaps.insert(0, Swap(tree, _BRIDGE, overlays, "midstream"))
-            yield tuple(swaps)
+            yield (*swaps, Swap(tree_overlays, "midstream", overlays, "midstream"))
 
     def write_record(self, name: str, content: bytes) -> None:
         """Write a file in ``.airgap``, whole or not at all.
