@@ -23,7 +23,8 @@ EPOCH = "SOURCE_DATE_EPOCH"
 
 _LONGEST_LIFE = 3660
 _LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-_EPOCH_LIMIT = int((_LAST_MOMENT - timedelta(days=_LONGEST_LIFE)).timestamp())
+_SHELF_LIFE = timedelta(days=180)
+_EPOCH_LIMIT = int((_LAST_MOMENT - _SHELF_LIFE).timestamp())
 _SEQUENCE_LIMIT = 2**63 - 1
 
 
@@ -48,8 +49,9 @@ def compose_release(
             raise UsageError("use 1–128 printable ASCII characters", where=flag)
     if sequence is not None and not 0 <= sequence <= _SEQUENCE_LIMIT:
         raise UsageError(f"use a number from 0 to {_SEQUENCE_LIMIT}", where="--sequence")
-    if not 1 <= valid_days <= _LONGEST_LIFE:
-        raise UsageError(f"use a number from 1 to {_LONGEST_LIFE}", where="--valid-days")
+    most = min(_LONGEST_LIFE, (_LAST_MOMENT - created).days)
+    if not 1 <= valid_days <= most:
+        raise UsageError(f"use a number from 1 to {most}", where="--valid-days")
     return Release(
         name,
         version,
