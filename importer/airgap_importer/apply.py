@@ -30,7 +30,7 @@ from airgap_importer.rewriting import Overlay, compose_overlay
 from airgap_shared.bundle import names
 from airgap_shared.bundle.admission import Step
 from airgap_shared.bundle.statement import Statement
-from airgap_shared.errors import AirgapError
+from airgap_shared.errors import AirgapError, DocumentInvalid, ManifestSourceInvalid
 from airgap_shared.kube.documents import Manifest, load_manifest
 from airgap_shared.kube.imagefields import find_images
 from airgap_shared.kube.objects import ManifestFile
@@ -216,7 +216,7 @@ class Application:
         return functools.partial(find_images, rules=parse_rules(self.bundle.rules, names.RULES))
 
     def _compose(self, relocation: Relocation) -> Overlay:
-        manifests = [load_manifest(file) for file in self.bundle.files]
+        manifests = [_manifest(file) for file in self.bundle.files]
         objects = [obj for manifest in manifests for obj in manifest.objects]
         find = self._find()
         uses = [use for obj in objects for use in find(obj)]
@@ -243,6 +243,18 @@ class Application:
                 "references": list(proof.references),
             },
         }
+
+
+def _manifest(file: ManifestFile) -> Manifest:
+    """A file of the application; what cannot be read in it is the sender's fault here."""
+    try:
+        return load_manifest(file)
+    except ManifestSourceInvalid as problem:
+        raise DocumentInvalid(
+            problem.what,
+            where=problem.where,
+            next_step="ask the sender: the application in the bundle is not as it must be",
+        ) from problem
 
 
 def _left_out(file: ManifestFile, manifest: Manifest) -> str:
