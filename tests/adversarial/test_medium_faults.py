@@ -35,7 +35,7 @@ def large(victim: Victim) -> LargeBundle:
 
 
 def test_b01_random_lengths_of_a_large_bundle(victim: Victim, figure: Figure) -> None:
-    large = write_large_bundle(victim.folder, budget(8 * _MIB, 1 << 30))
+    large = write_large_bundle(victim.folder, budget(8 * _MIB, 1 << 28))
     whole = large.path.stat().st_size
     tried = budget(40, 1000)
     lengths = random.Random(1).sample(range(1, whole), tried)  # noqa: S311

@@ -286,7 +286,7 @@ def test_l04_any_sequence_of_imports_and_losses_agrees_with_the_model(tmp_path: 
             OnSite,
             settings=settings(
                 max_examples=budget(5, 100),
-                stateful_step_count=budget(8, 20),
+                stateful_step_count=budget(8, 15),
                 deadline=None,
                 phases=(Phase.explicit, Phase.reuse, Phase.generate),
                 suppress_health_check=list(HealthCheck),
