@@ -285,7 +285,7 @@ def test_l04_any_sequence_of_imports_and_losses_agrees_with_the_model(tmp_path: 
         run_state_machine_as_test(
             OnSite,
             settings=settings(
-                max_examples=budget(5, 100),
+                max_examples=budget(5, 40),
                 stateful_step_count=budget(8, 15),
                 deadline=None,
                 phases=(Phase.explicit, Phase.reuse, Phase.generate),
