@@ -38,11 +38,14 @@ _BLOBS = "/blobs/uploads/"
 _BY_DIGEST = "/manifests/sha256"
 _KEEP_TAG = "/manifests/airgap-"
 _RELEASE_TAG = "/manifests/1$"
+_RECEIPTS = "/airgap-receipts/"
 
 
 def _assert_in_order(proxy: FaultProxy) -> None:
-    """Each blob was stored once, blobs before manifests, and those before the tags."""
-    taken = [one for one in proxy.requests("PUT") if one.status == 201]
+    """Each blob was stored once, blobs before manifests, those before the tags; a receipt last."""
+    stored = [one for one in proxy.requests("PUT") if one.status == 201]
+    taken = [one for one in stored if _RECEIPTS not in one.path]
+    assert stored[: len(taken)] == taken
     blobs = [unquote(one.path).rpartition("digest=")[2] for one in taken if _BLOBS in one.path]
     assert len(blobs) == len(set(blobs))
     stages = [
