@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,11 @@ import pytest
 
 from airgap_shared.stores import settings
 from airgap_shared.stores.settings import ClientSettings, Patience, Timing
+from support.crash_site import NEW, OLD, CrashSite
 from support.docker_registry import DockerRegistry
 from support.fault_proxy import FaultProxy, MakeProxy
 from support.gate import BUNDLE, Gate, good_bundle
-from support.hostile import Key
+from support.hostile import Draft, Key
 from support.journey import Journey, write_key_pair
 from support.vendor import Vendor
 from support.victim import Victim
@@ -146,3 +147,46 @@ def haste(monkeypatch: pytest.MonkeyPatch) -> Haste:
 
     limit(60.0)
     return Haste(pauses, limit)
+
+
+@contextmanager
+def _crash_site(folder: Path, before: Draft | None) -> Iterator[CrashSite]:
+    with (
+        DockerRegistry(folder) as registry,
+        FaultProxy(registry.host) as proxy,
+    ):
+        yield CrashSite(folder, registry, proxy, (before, NEW))
+
+
+@pytest.fixture(scope="module")
+def _first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrashSite]:
+    with _crash_site(tmp_path_factory.mktemp("first"), None) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def _update(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrashSite]:
+    with _crash_site(tmp_path_factory.mktemp("update"), OLD) as site:
+        yield site
+
+
+@pytest.fixture(params=["first", "update"])
+def site(request: pytest.FixtureRequest) -> CrashSite:
+    """Somewhere to import a new release: the first of all, or after an older one."""
+    site: CrashSite = request.getfixturevalue(f"_{request.param}")
+    site.reset()
+    return site
+
+
+@pytest.fixture
+def newcomer(_first: CrashSite) -> CrashSite:
+    """The same, where nothing is there."""
+    _first.reset()
+    return _first
+
+
+@pytest.fixture
+def updated(_update: CrashSite) -> CrashSite:
+    """The same, where an older release is there."""
+    _update.reset()
+    return _update

@@ -15,9 +15,7 @@ import pytest
 
 from support.budget import FULL, budget
 from support.commands import Finished, Shell
-from support.crash_site import CrashSite, release
-from support.docker_registry import DockerRegistry
-from support.fault_proxy import MakeProxy
+from support.crash_site import NEW, CrashSite
 from support.faults import Delay, Hang, Meanwhile, Rule
 from support.figures import Figure
 from support.injection import trace
@@ -28,7 +26,6 @@ from support.victim import Victim
 from support.waiting import wait_until
 
 _MIB = 1 << 20
-_OLD, _NEW = release(1), release(2)
 _PARTS = 3
 #: What may fail for want of room, or because of the disk.
 _WRITES = "fsync,write,openat,mkdir,mkdirat,ftruncate"
@@ -42,23 +39,6 @@ _FEW_ROOMS = [("deploy", 12), ("state", 4)]
 _MORE_ROOMS = [("deploy", 4), ("deploy", 20), ("deploy", 32), ("state", 0)]
 _ROOMS = [*_FEW_ROOMS, *(_MORE_ROOMS if FULL else ())]
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount file systems")
-
-
-@pytest.fixture(params=[None, _OLD], ids=["first", "update"])
-def site(
-    tmp_path: Path,
-    registry: DockerRegistry,
-    make_proxy: MakeProxy,
-    request: pytest.FixtureRequest,
-) -> CrashSite:
-    """Somewhere to import the new release: the first of all, or after an older one."""
-    return CrashSite(tmp_path, registry, make_proxy(registry.host), (request.param, _NEW))
-
-
-@pytest.fixture
-def updated(tmp_path: Path, registry: DockerRegistry, make_proxy: MakeProxy) -> CrashSite:
-    """The same, where an older release is there."""
-    return CrashSite(tmp_path, registry, make_proxy(registry.host), (_OLD, _NEW))
 
 
 def _write_points(site: CrashSite) -> list[tuple[str, int]]:
@@ -115,7 +95,7 @@ class TestG05:
 
     @pytest.mark.parametrize("part", range(_PARTS))
     def test_no_room_at_any_write(self, site: CrashSite, part: int, figure: Figure) -> None:
-        tried = _try_points(site, part, "ENOSPC", ("DiskFull",), budget(3, 10_000))
+        tried = _try_points(site, part, "ENOSPC", ("DiskFull",), budget(2, 10_000))
         assert tried
         figure("writes that found the disk full", tried)
 
@@ -123,14 +103,14 @@ class TestG05:
     def test_a_disk_that_fails(self, updated: CrashSite, error: str, figure: Figure) -> None:
         names = ("OverlayNotWritable", "StateNotWritable")
         part = ["EIO", "EROFS"].index(error)
-        tried = _try_points(updated, part, error, names, budget(3, 10_000))
+        tried = _try_points(updated, part, error, names, budget(2, 10_000))
         assert tried
         figure("writes that met a failing disk", tried)
 
     @root_only
     @pytest.mark.parametrize(("place", "room"), _ROOMS)
-    def test_a_small_disk(self, site: CrashSite, place: str, room: int) -> None:
-        folder, kept = site.folder / place, site.folder.parent / "kept"
+    def test_a_small_disk(self, site: CrashSite, tmp_path: Path, place: str, room: int) -> None:
+        folder, kept = site.folder / place, tmp_path / "kept"
         with _mounted(folder, f"size={room}k"):
             before = site.scene()
             done = site.shell.run(*site.command())
@@ -221,13 +201,11 @@ def test_g09_the_holder_of_the_lock_is_killed(updated: CrashSite) -> None:
 
 
 @pytest.mark.parametrize("namespace", ["apps", "elsewhere"])
-def test_g10_two_applications_at_once(
-    tmp_path: Path, registry: DockerRegistry, make_proxy: MakeProxy, namespace: str
-) -> None:
+def test_g10_two_applications_at_once(newcomer: CrashSite, namespace: str) -> None:
     """Both have the same images under the same names, and one audit log."""
-    site = CrashSite(tmp_path, registry, make_proxy(registry.host), (None, _NEW))
+    site = newcomer
     before = site.scene()
-    mail = replace(_NEW, predicate={**_NEW.predicate, "app": "mail"})
+    mail = replace(NEW, predicate={**NEW.predicate, "app": "mail"})
     other = site.add_bundle("mail.tar.zst", mail)
     options = ("--output", "mail", "--image-namespace", namespace)
     arrived: list[str] = []
@@ -280,13 +258,9 @@ class TestG13:
         "prepare", [_foreign_file, _foreign_overlay, _other_application, _a_file]
     )
     def test_it_is_left_alone(
-        self,
-        tmp_path: Path,
-        registry: DockerRegistry,
-        make_proxy: MakeProxy,
-        prepare: Callable[[CrashSite], None],
+        self, newcomer: CrashSite, prepare: Callable[[CrashSite], None]
     ) -> None:
-        site = CrashSite(tmp_path, registry, make_proxy(registry.host), (None, _NEW))
+        site = newcomer
         prepare(site)
         before, there = site.scene(), _everything(site.overlay)
         site.proxy.clear()

@@ -46,6 +46,9 @@ def release(version: int, size: int = 300_000) -> Draft:
     return replace(draft, predicate={"version": f"{version}.0.0", "sequence": version})
 
 
+OLD, NEW = release(1), release(2)
+
+
 @dataclass(frozen=True, slots=True)
 class Essence:
     """What an import brings about, apart from times: equal after equal imports."""
@@ -85,6 +88,7 @@ class CrashSite:
         self._key = Key()
         self.folder.mkdir()
         self._empty.mkdir()
+        self._files = {"vendor.pub": self._key.public_pem}
         (self.folder / "vendor.pub").write_bytes(self._key.public_pem)
         self.add_bundle("after.tar.zst", after)
         self._save()
@@ -103,7 +107,8 @@ class CrashSite:
 
     def add_bundle(self, name: str, draft: Draft) -> str:
         """Write one more bundle, signed by the same key; its name."""
-        (self.folder / name).write_bytes(draft.pack(self._key))
+        self._files[name] = draft.pack(self._key)
+        (self.folder / name).write_bytes(self._files[name])
         return name
 
     @property
@@ -125,9 +130,16 @@ class CrashSite:
             return run_here(self.folder, *self.command(*options, bundle=bundle))
 
     def reset(self) -> None:
-        """Put registry, overlay and state back to how they were, and the proxy as well."""
+        """Put registry, folder and proxy back to how they were."""
         self.settle()
         self.proxy.clear()
+        for path in self.folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        for name, content in self._files.items():
+            (self.folder / name).write_bytes(content)
         for name, place in self._places():
             shutil.rmtree(place, ignore_errors=True)
             if (self._saved / name).exists():
