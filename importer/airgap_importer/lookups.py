@@ -37,6 +37,9 @@ class LenientLookup:
     def blob_size(self, repository: str, digest: Digest) -> int | None:
         return self._found(lambda: self._registry.blob_size(repository, digest))
 
+    def lists_referrers(self, repository: str, subject: Digest) -> bool:
+        return bool(self._found(lambda: self._registry.lists_referrers(repository, subject)))
+
     def _found(self, look: Callable[[], _Found | None]) -> _Found | None:
         try:
             return look()

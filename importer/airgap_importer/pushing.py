@@ -20,6 +20,7 @@ from airgap_importer.pushplan import (
     keep_tag,
 )
 from airgap_importer.readback import read_back
+from airgap_importer.referrers import ReferrersKeeper
 from airgap_importer.releasetags import TagSetter
 from airgap_shared.bundle.graph import unique_blobs
 from airgap_shared.errors import (
@@ -68,6 +69,7 @@ class Push:
         self._target = target
         self._jobs = jobs
         self._tally = _Tally()
+        self._referrers = ReferrersKeeper(target, plan.lists)
         self._tags = TagSetter(target, bundle.graph.manifests, jobs)
 
     def check_permission(self) -> None:
@@ -81,6 +83,8 @@ class Push:
 
     def send(self, progress: Progress) -> None:
         """Push what is missing by digest, read it back, and give every manifest its keep-tag.
+
+        Where the registry does not do so itself, what has a subject is entered in its list.
 
         Raises:
             AirgapError: blobs and manifests pushed so far stay, unseen; a re-run goes on.
@@ -215,6 +219,7 @@ class Push:
                 )
         for manifest in (*plan.unkept, *plan.missing):
             self._keep(plan.repository, manifest)
+        self._referrers.write(plan.repository)
         progress.advance(1)
 
     def _keep(self, repository: str, manifest: Manifest | Index) -> None:
@@ -232,9 +237,10 @@ class Push:
 
     def _put(self, plan: RepositoryPlan) -> None:
         for manifest in plan.missing:
-            self._target.put_manifest(
+            subject = self._target.put_manifest(
                 plan.repository, str(manifest.digest), manifest.raw, manifest.media_type
             )
+            self._referrers.pushed(plan.repository, manifest, subject)
 
     def _put_again(self, plan: RepositoryPlan) -> None:
         try:

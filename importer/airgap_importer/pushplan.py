@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airgap_importer.lookups import LenientLookup
+from airgap_importer.referrers import DueList, due_lists, lists_in
 from airgap_importer.releasetags import DueTag, ReleaseTags
 from airgap_importer.relocation import RelocatedImage, Relocation
 from airgap_shared.bundle.graph import ImageGraph, unique_blobs
@@ -57,6 +58,7 @@ class PushPlan:
     blobs: tuple[BlobPlan, ...]
     due: tuple[DueTag, ...]
     release: ReleaseTags
+    lists: tuple[DueList, ...]
 
     @property
     def tags(self) -> tuple[RelocatedImage, ...]:
@@ -67,6 +69,7 @@ class PushPlan:
     def written(self) -> tuple[str, ...]:
         """The repositories in which something has to be stored, each once, in order."""
         found = [plan.repository for plan in self.repositories if plan.missing or plan.unkept]
+        found += [wanted.repository for wanted in self.lists]
         return tuple(dict.fromkeys([*found, *(tag.image.repository for tag in self.due)]))
 
     @property
@@ -102,6 +105,7 @@ class PushPlanner:
 
         Raises:
             TagConflict: a tag names something else there, and ``move_tags`` is not said.
+            ReferrersTagConflict: a tag that has to list referrers holds something else.
             AirgapError: of the groups 20–25.
 
         """
@@ -111,7 +115,8 @@ class PushPlanner:
         repositories = tuple(
             for_each(roots, lambda item, _: self._plan_repository(*item), self._jobs)
         )
-        return PushPlan(repositories, self._plan_blobs(repositories), due, release)
+        lists = self._plan_lists(repositories)
+        return PushPlan(repositories, self._plan_blobs(repositories), due, release, lists)
 
     def _roots(self) -> dict[str, tuple[Digest, ...]]:
         roots: dict[str, dict[Digest, None]] = {}
@@ -143,6 +148,11 @@ class PushPlanner:
 
     def _has_blobs(self, repository: str, manifest: Manifest | Index) -> bool:
         return all(is_held(self._lookup, repository, blob) for blob in manifest.blobs)
+
+    def _plan_lists(self, repositories: Sequence[RepositoryPlan]) -> tuple[DueList, ...]:
+        lists = [one for plan in repositories for one in lists_in(plan.repository, plan.manifests)]
+        missing = {(plan.repository, one.digest) for plan in repositories for one in plan.missing}
+        return due_lists(lists, missing, self._lookup, self._jobs)
 
     def _plan_blobs(self, repositories: Sequence[RepositoryPlan]) -> tuple[BlobPlan, ...]:
         wanted = [

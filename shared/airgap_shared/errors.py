@@ -392,6 +392,10 @@ class RegistryRejected(RegistryError):
     exit_code = 22
 
 
+class ReferrersTagConflict(RegistryRejected):
+    """The tag that has to list the referrers of a digest holds something else."""
+
+
 class TagConflict(RegistryError):
     """A tag exists in the target and names something else."""
 

@@ -19,7 +19,11 @@ DESCRIPTOR_LIMIT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One image for one platform, or an artifact: a config blob and layers."""
+    """One image for one platform, or an artifact: a config blob and layers.
+
+    ``subject`` is the manifest that it says something about; nobody promises that there is one.
+    Where a manifest does not tell its ``artifact_type``, it is that of the config.
+    """
 
     raw: bytes
     media_type: str
@@ -27,6 +31,8 @@ class Manifest:
     config: Descriptor
     layers: tuple[Descriptor, ...]
     annotations: Mapping[str, str]
+    subject: Descriptor | None
+    artifact_type: str
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
@@ -41,13 +47,16 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A choice of manifests by platform."""
+    """A choice of manifests by platform; ``subject`` as for a manifest."""
 
     raw: bytes
     media_type: str
     digest: Digest
     manifests: tuple[Descriptor, ...]
     document: Mapping[str, object]
+    annotations: Mapping[str, str]
+    subject: Descriptor | None
+    artifact_type: str
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
@@ -131,14 +140,40 @@ def _parse_image(raw: bytes, kind: str, fields: Fields) -> Manifest:
         raise AmbiguousManifest("an image manifest with a list of manifests", where=fields.place)
     layers = tuple(Descriptor.from_fields(layer) for layer in _bounded(fields, "layers"))
     config = Descriptor.from_fields(fields.record("config"))
-    return Manifest(raw, kind, Digest.of(raw), config, layers, fields.text_map("annotations"))
+    return Manifest(
+        raw,
+        kind,
+        Digest.of(raw),
+        config,
+        layers,
+        fields.text_map("annotations"),
+        _subject(fields, kind),
+        fields.optional_text("artifactType") or config.media_type,
+    )
 
 
 def _parse_index(raw: bytes, kind: str, fields: Fields) -> Index:
     if "layers" in fields:
         raise AmbiguousManifest("an index with layers", where=fields.place)
     manifests = tuple(Descriptor.from_fields(entry) for entry in _bounded(fields, "manifests"))
-    return Index(raw, kind, Digest.of(raw), manifests, fields.mapping)
+    return Index(
+        raw,
+        kind,
+        Digest.of(raw),
+        manifests,
+        fields.mapping,
+        fields.text_map("annotations"),
+        _subject(fields, kind),
+        fields.optional_text("artifactType") or "",
+    )
+
+
+def _subject(fields: Fields, kind: str) -> Descriptor | None:
+    """What an OCI manifest refers to; Docker's have no such field, whatever stands there."""
+    if kind not in (mediatype.OCI_MANIFEST, mediatype.OCI_INDEX):
+        return None
+    subject = fields.optional_record("subject")
+    return None if subject is None else Descriptor.from_fields(subject)
 
 
 def _bounded(fields: Fields, key: str) -> tuple[Fields, ...]:

@@ -51,6 +51,9 @@ class ImageLookup(Protocol):
     def blob_size(self, repository: str, digest: Digest) -> int | None:
         """The size of a blob; None when there is none."""
 
+    def lists_referrers(self, repository: str, subject: Digest) -> bool:
+        """Whether the registry itself lists the manifests that have this subject."""
+
 
 class ImageTarget(ImageLookup, Protocol):
     """One registry to write to; every method may be called from several threads."""
@@ -76,5 +79,10 @@ class ImageTarget(ImageLookup, Protocol):
     def mount_blob(self, repository: str, digest: Digest, source: str) -> bool:
         """Make a blob of another repository appear here; False when the registry will not."""
 
-    def put_manifest(self, repository: str, reference: str, raw: bytes, media_type: str) -> None:
-        """Store a manifest under a tag or its digest."""
+    def put_manifest(
+        self, repository: str, reference: str, raw: bytes, media_type: str
+    ) -> Digest | None:
+        """Store a manifest under a tag or its digest.
+
+        Gives the subject in whose list of referrers the registry says that it put the manifest.
+        """

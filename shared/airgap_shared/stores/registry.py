@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from airgap_shared.errors import (
+    Denied,
     DigestMismatch,
     DigestUnsupported,
     ImageReferenceInvalid,
@@ -146,8 +147,13 @@ class Registry:
             raise DigestMismatch(f"the registry calls it {announced}", where=request.where)
         return FetchedManifest(fetched.raw, fetched.media_type, asked)
 
-    def put_manifest(self, repository: str, reference: str, raw: bytes, media_type: str) -> None:
+    def put_manifest(
+        self, repository: str, reference: str, raw: bytes, media_type: str
+    ) -> Digest | None:
         """Store a manifest or index, byte for byte, under a tag or its digest.
+
+        Gives the subject in whose list of referrers the registry says that it put the manifest;
+        nothing where the list is ours to keep (distribution-spec, Pushing Manifests with Subject).
 
         Raises:
             ImageReferenceInvalid: no repository, tag or digest by the grammar.
@@ -171,6 +177,24 @@ class Registry:
         request = Request("PUT", url, where, (200, 201, 202, 204), access, headers, raw)
         answer = self._exchange(request)
         check_announced(answer, digest or Digest.of(raw), where)
+        return _digest_or_none(answer.headers.get("oci-subject", ""))
+
+    def lists_referrers(self, repository: str, subject: Digest) -> bool:
+        """Whether the registry has the referrers API; one that has not answers 404 or refuses.
+
+        A repository that does not exist has none either (distribution-spec, Listing Referrers).
+        """
+        self._check_repository(repository)
+        url = f"{self.endpoint.base_url}/v2/{repository}/referrers/{subject}"
+        where = self._where(repository, str(subject))
+        accept = {"Accept": mediatype.OCI_INDEX}
+        request = Request("GET", url, where, (200, 404), self._access(repository), accept)
+        try:
+            answer = self._exchange(request)
+        except (RegistryRejected, Denied):
+            return False
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip()
+        return answer.status == 200 and kind == mediatype.OCI_INDEX
 
     def blob_size(self, repository: str, digest: Digest) -> int | None:
         """The size in bytes that the registry reports for a blob; nothing if it has none."""
