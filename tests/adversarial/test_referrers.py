@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -174,6 +175,11 @@ class TestC16:
         assert puts[2] == lists.TAG
         assert set(puts[3:5]) == {"1", "2"}
 
+    def test_is_told_by_a_dry_run(self, lists: _Lists) -> None:
+        lists.proxy.clear()
+        assert f"{lists.repository}:{lists.TAG}" in succeeded(lists.apply("--dry-run")).out
+        assert lists.proxy.mutations() == []
+
     def test_is_added_to_what_others_entered(self, lists: _Lists) -> None:
         kept = lists.put_list(lists.THEIRS, annotations={"org.example": "kept"})
         lists.imports()
@@ -290,6 +296,19 @@ class TestC16:
         lists.proxy.clear()
         lists.imports()
         assert lists.proxy.requests("PUT", f"{lists.repository}/manifests/sha256:") == []
+        assert lists.digests() == [lists.SBOM.digest]
+        lists.changes_nothing()
+
+    def test_is_entered_again_where_the_list_was_lost_and_that_is_allowed(
+        self, lists: _Lists
+    ) -> None:
+        lists.imports()
+        shutil.rmtree(lists.victim.registry.storage.tag_folder(lists.repository, lists.TAG))
+        lists.proxy.clear()
+        lists.proxy.add(Rule(Answer(403), "POST", f"{lists.repository}/blobs/uploads/"))
+        lists.fails_late(21, "Denied")
+        assert lists.proxy.requests("PUT") == []
+        succeeded(lists.apply())
         assert lists.digests() == [lists.SBOM.digest]
         lists.changes_nothing()
 

@@ -84,6 +84,10 @@ class RegistryStorage:
         manifests = self._repositories / repository / "_manifests"
         return manifests / "revisions" / algorithm / value / "link"
 
+    def tag_folder(self, repository: str, tag: str) -> Path:
+        """The folder with all that is known of a tag."""
+        return self._repositories / repository / "_manifests" / "tags" / tag
+
     def layer_links(self) -> set[tuple[str, str]]:
         """(repository, digest) of every blob that a repository may serve."""
         return set(self._links("_layers"))
