@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from random import Random
 
-from airgap_shared.errors import AirgapError, ReferrersTagConflict
+from airgap_shared.errors import AirgapError
 from airgap_shared.oci import mediatype
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields, parse_json
@@ -25,14 +25,11 @@ _KINDS = (None, *sorted(mediatype.MANIFESTS | mediatype.INDEXES), "text/plain", 
 
 def _feed_referrers(data: bytes) -> None:
     """A list stays what it was, with one more entry, and only once."""
-    try:
-        listed = ReferrersList.parse(data, mediatype.OCI_INDEX, "app:tag")
-    except ReferrersTagConflict:
-        return
+    listed = ReferrersList.parse(data, mediatype.OCI_INDEX, "app:tag")
     image = make_artifact(b"signature", "application/x")
     manifest = parse_manifest(image.raw, image.media_type)
     extended = listed.extended([manifest])
-    found, earlier = json.loads(extended), json.loads(data)
+    found, earlier = json.loads(extended), json.loads(data.decode())
     lacked = len(listed.lacking([manifest]))
     assert found["manifests"][: len(found["manifests"]) - lacked] == earlier["manifests"]
     assert {**found, "manifests": 0} == {
