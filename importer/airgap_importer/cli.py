@@ -288,9 +288,12 @@ def _print_plan(prepared: Prepared, form: Format) -> None:
             "blobs": len(plan.to_send),
             "bytes": size,
             "tags": [f"{image.name}:{image.tag}" for image in plan.tags],
+            "referrers": [wanted.where for wanted in plan.lists],
         },
         f"would push {missing} manifests and {len(plan.to_send)} blobs ({byte_size(size)}), "
-        f"and set {len(plan.tags)} tags\n" + _relocated(relocation),
+        f"and set {len(plan.tags)} tags\n"
+        + "".join(f"  referrers go to {wanted.where}\n" for wanted in plan.lists)
+        + _relocated(relocation),
         form,
     )
 

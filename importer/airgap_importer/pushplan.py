@@ -150,7 +150,14 @@ class PushPlanner:
         return all(is_held(self._lookup, repository, blob) for blob in manifest.blobs)
 
     def _plan_lists(self, repositories: Sequence[RepositoryPlan]) -> tuple[DueList, ...]:
-        lists = [one for plan in repositories for one in lists_in(plan.repository, plan.manifests)]
+        """The lists to extend; one that the bundle brings under its tag is signed as it is."""
+        brought = {(image.repository, image.tag) for image in self._tagged()}
+        lists = [
+            one
+            for plan in repositories
+            for one in lists_in(plan.repository, plan.manifests)
+            if (one.repository, one.tag) not in brought
+        ]
         missing = {(plan.repository, one.digest) for plan in repositories for one in plan.missing}
         return due_lists(lists, missing, self._lookup, self._jobs)
 

@@ -135,12 +135,14 @@ class ReferrersKeeper:
 
         """
         for wanted in self.due:
-            if wanted.repository == repository:
-                ours = (one for one in wanted.referrers if self._is_ours(repository, one))
-                self._extend(replace(wanted, referrers=tuple(ours)))
+            if wanted.repository == repository and (ours := self._ours(wanted)):
+                self._extend(replace(wanted, referrers=ours))
 
-    def _is_ours(self, repository: str, manifest: Manifest | Index) -> bool:
-        return (repository, manifest.digest) not in self._entered
+    def _ours(self, wanted: DueList) -> tuple[Manifest | Index, ...]:
+        """Those that the registry did not enter by itself."""
+        return tuple(
+            one for one in wanted.referrers if (wanted.repository, one.digest) not in self._entered
+        )
 
     def _extend(self, wanted: DueList) -> None:
         """Read, extend, write, and look: others may write the list at the same time."""

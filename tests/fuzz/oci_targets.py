@@ -15,11 +15,39 @@ from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.oci.manifest import Index, compose_subset, parse_manifest
 from airgap_shared.oci.platform import Platform, is_platform
 from airgap_shared.oci.reference import parse_reference
+from airgap_shared.oci.referrers import ReferrersList
 from fuzz.target import Target, Turns
 from support.garbling import Garbler
-from support.images import ImageStyle, make_artifact, make_image, platform_index
+from support.images import ImageStyle, make_artifact, make_image, make_index, platform_index
 
 _KINDS = (None, *sorted(mediatype.MANIFESTS | mediatype.INDEXES), "text/plain", "application/x")
+
+
+def _feed_referrers(data: bytes) -> None:
+    """A list stays what it was, with one more entry, and only once."""
+    listed = ReferrersList.parse(data, mediatype.OCI_INDEX, "app:tag")
+    image = make_artifact(b"signature", "application/x")
+    manifest = parse_manifest(image.raw, image.media_type)
+    extended = listed.extended([manifest])
+    found, earlier = json.loads(extended), json.loads(data.decode())
+    lacked = len(listed.lacking([manifest]))
+    assert found["manifests"][: len(found["manifests"]) - lacked] == earlier["manifests"]
+    assert {**found, "manifests": 0} == {
+        "schemaVersion": 2,
+        **earlier,
+        "mediaType": mediatype.OCI_INDEX,
+        "manifests": 0,
+    }
+    again = ReferrersList.parse(extended, mediatype.OCI_INDEX, "app:tag")
+    assert not again.lacking([manifest])
+    assert again.extended([manifest]) == extended
+
+
+def _lists() -> Iterator[bytes]:
+    image = make_image([b"one"])
+    for index in (platform_index("app", "linux/amd64"), make_index([image, image])):
+        yield index.raw
+    yield b'{"schemaVersion":2,"manifests":[{"digest":"sha256:x","artifactType":"a/b","n":1.50}]}'
 
 
 def _feed_manifest(data: bytes) -> None:
@@ -123,6 +151,7 @@ _WORDS = tuple(
 
 TARGETS = {
     "image-manifest": Target(_feed_manifest, _manifests, _WORDS, _other_json),
+    "referrers-list": Target(_feed_referrers, _lists, _WORDS, _other_json),
     "json-fields": Target(lambda data: _feed_fields(data[1:]), _documents, _WORDS, _other_json),
     "image-reference": Target(
         _feed_reference, _references, (b"docker.io", b"@sha256:", b"localhost", b"__", b"[::1]")

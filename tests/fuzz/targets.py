@@ -18,7 +18,7 @@ _MODULES: Final = {
         "bundle",
         "image-graph",
     ),
-    "oci": ("image-manifest", "json-fields", "image-reference", "platform"),
+    "oci": ("image-manifest", "referrers-list", "json-fields", "image-reference", "platform"),
     "kube": ("yaml", "documents", "find-images", "rewriting", "rules-file"),
     "registry": ("challenge", "token-answer", "origins", "download", "retry-after", "complaint"),
     "trust": ("trust-policy", "policy-update", "public-key"),

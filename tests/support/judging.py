@@ -34,6 +34,8 @@ _LEFT_OVER = re.compile(r"\.airgap(/staged(-again)?(/.*)?|/marker\.json|/[^/]*\.
 _KEPT_STATE = re.compile(r"(.*/)?(state\.json|receipts/.*)")
 #: Tags that keep content from the garbage collector; nobody deploys by them.
 _KEEP_TAG = re.compile(r"airgap-.*")
+#: Tags under which clients list the referrers of a digest.
+_LIST_TAG = re.compile(r"sha(256|512)-[0-9a-f]{64}")
 _OWN_ARTIFACT = "application/vnd.airgap"
 #: What the tool's own artifacts are made of; it comes before them.
 _EMPTY_BLOB = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
@@ -44,13 +46,15 @@ Key = TypeVar("Key", bound=Hashable)
 class Scene:
     """All that an import may change: the registry, what can be deployed, what is remembered.
 
-    ``own`` is the content of artifacts that the tool itself writes about an import.
+    ``own`` is the content of artifacts that the tool itself writes about an import, ``lists`` that
+    of tags under which referrers are listed.
     """
 
     registry: Snapshot
     overlay: Mapping[str, bytes | None]
     state: Mapping[str, bytes | None]
     own: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -63,7 +67,8 @@ class Scene:
             if not _LEFT_OVER.fullmatch(path)
         }
         kept = {p: content for p, content in _tree(state).items() if _KEPT_STATE.fullmatch(p)}
-        return cls(storage.snapshot(), visible, kept, frozenset(_own_content(storage)))
+        own, lists = frozenset(_own_content(storage)), frozenset(_lists(storage))
+        return cls(storage.snapshot(), visible, kept, own, lists)
 
 
 def judge_ending(done: Finished) -> Finished:
@@ -91,12 +96,13 @@ def judge_failure(
     """Make sure that a failed run left everything as it was (I2, I3, I4, I8).
 
     Blobs with the digests ``signed`` may have come. A run that failed ``late``, after everything
-    was proven, may have left manifests and the tags that keep them, too.
+    was proven, may have left manifests, the tags that keep them and lists of referrers, too.
     """
     judge_ending(done)
     assert done.code != 0, f"it succeeded: {done.out}"
     TALLY.states += 1
-    _judge_content(before.registry, after.registry, frozenset(signed))
+    lists = after.lists if late else frozenset()
+    _judge_content(before.registry, after.registry, frozenset(signed) | lists)
     if not late:
         assert after.registry.manifests == before.registry.manifests, "manifests came or went (I3)"
     _judge_same("tags", _tags(before, late), _tags(after, late))
@@ -114,7 +120,7 @@ def judge_success(
     judge_ending(done)
     assert done.code == 0, done.err
     TALLY.states += 1
-    _judge_content(before.registry, after.registry, frozenset(signed) | after.own)
+    _judge_content(before.registry, after.registry, frozenset(signed) | after.own | after.lists)
     return frozenset(
         (repository, tag, digest)
         for (repository, tag), digest in after.registry.tags.items()
@@ -175,7 +181,7 @@ def _tags(scene: Scene, late: bool) -> dict[tuple[str, str], str]:
     return {
         (repository, tag): digest
         for (repository, tag), digest in scene.registry.tags.items()
-        if not late or not _KEEP_TAG.fullmatch(tag)
+        if not late or not (_KEEP_TAG.fullmatch(tag) or _LIST_TAG.fullmatch(tag))
     }
 
 
@@ -202,6 +208,26 @@ def _tree(folder: Path | None) -> dict[str, bytes | None]:
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
     }
+
+
+def _lists(storage: RegistryStorage) -> Iterator[str]:
+    """The digests of lists that only list what is there and refers to what their tag spells."""
+    for repository, tag, digest in storage.tagged_ever():
+        if not _LIST_TAG.fullmatch(tag):
+            continue
+        document = json.loads(storage.read_blob(digest))
+        entries = document.get("manifests", ())
+        there = storage.manifests(repository)
+        if entries and all(
+            entry["digest"] in there and _subject_tag(storage, entry["digest"]) == tag
+            for entry in entries
+        ):
+            yield digest
+
+
+def _subject_tag(storage: RegistryStorage, digest: str) -> str:
+    subject = json.loads(storage.read_blob(digest)).get("subject", {}).get("digest", "")
+    return str(subject).replace(":", "-")[: len("sha256-") + 64]
 
 
 def _own_content(storage: RegistryStorage) -> Iterator[str]:

@@ -61,6 +61,15 @@ class RegistryStorage:
             found[str(repository), link.parents[1].name] = link.read_text().strip()
         return found
 
+    def tagged_ever(self) -> set[tuple[str, str, str]]:
+        """(repository, tag, digest) of everything that a tag names or has named."""
+        found = set()
+        for link in self._repositories.glob("**/_manifests/tags/*/index/*/*/link"):
+            repository = link.parents[6].relative_to(self._repositories)
+            digest = f"{link.parents[1].name}:{link.parent.name}"
+            found.add((str(repository), link.parents[3].name, digest))
+        return found
+
     def manifests(self, repository: str) -> set[str]:
         """The digests of the manifests and indexes in one repository."""
         return {digest for name, digest in self.manifest_links() if name == repository}
@@ -68,6 +77,16 @@ class RegistryStorage:
     def manifest_links(self) -> set[tuple[str, str]]:
         """(repository, digest) of every manifest and index."""
         return set(self._links("_manifests/revisions"))
+
+    def revision_link(self, repository: str, digest: str) -> Path:
+        """The file that says that a repository has a manifest."""
+        algorithm, _, value = digest.partition(":")
+        manifests = self._repositories / repository / "_manifests"
+        return manifests / "revisions" / algorithm / value / "link"
+
+    def tag_folder(self, repository: str, tag: str) -> Path:
+        """The folder with all that is known of a tag."""
+        return self._repositories / repository / "_manifests" / "tags" / tag
 
     def layer_links(self) -> set[tuple[str, str]]:
         """(repository, digest) of every blob that a repository may serve."""

@@ -8,6 +8,7 @@ import pytest
 from airgap_shared.errors import (
     AirgapError,
     AmbiguousManifest,
+    DigestUnsupported,
     DocumentInvalid,
     DuplicateJSONKey,
     LimitExceeded,
@@ -201,6 +202,46 @@ def test_unknown_fields_of_an_index_survive_a_subset() -> None:
     assert isinstance(index, Index)
     kept = json.loads(compose_subset(index, [index.manifests[0].digest]).raw)
     assert kept == {**document, "manifests": document["manifests"][:1]}  # type: ignore[index]
+
+
+@pytest.mark.parametrize("bare", [BARE, BARE_INDEX])
+def test_what_a_manifest_refers_to_is_no_part_of_it(bare: Mapping[str, object]) -> None:
+    found = parse_manifest(encoded({**bare, "subject": descriptor(9)}), None)
+    assert found.subject is not None
+    assert str(found.subject.digest) == descriptor(9)["digest"]
+    assert found.subject.digest not in {one.digest for one in (*found.blobs, *found.children)}
+    assert parse_manifest(encoded({**bare, "subject": None}), None).subject is None
+
+
+@pytest.mark.parametrize("kind", [mediatype.DOCKER_MANIFEST, mediatype.DOCKER_LIST])
+def test_manifests_of_docker_refer_to_nothing(kind: str) -> None:
+    bare = BARE if kind == mediatype.DOCKER_MANIFEST else BARE_INDEX
+    assert parse_manifest(encoded({**bare, "subject": descriptor(9)}), kind).subject is None
+
+
+@pytest.mark.parametrize("bare", [BARE, BARE_INDEX])
+@pytest.mark.parametrize(
+    ("subject", "error"),
+    [
+        ({}, DocumentInvalid),
+        ("text", DocumentInvalid),
+        ({**descriptor(9), "digest": "md5:" + "a" * 32}, DigestUnsupported),
+        ({**descriptor(9), "size": -1}, DocumentInvalid),
+    ],
+)
+def test_a_subject_must_be_a_descriptor(
+    bare: Mapping[str, object], subject: object, error: type[AirgapError]
+) -> None:
+    with pytest.raises(error):
+        parse_manifest(encoded({**bare, "subject": subject}), None)
+
+
+@pytest.mark.parametrize("said", [None, "", "application/x"])
+def test_the_type_of_an_artifact_is_that_of_its_config_unless_told(said: str | None) -> None:
+    image = parse_manifest(encoded({**BARE, "artifactType": said}), None)
+    index = parse_manifest(encoded({**BARE_INDEX, "artifactType": said}), None)
+    assert image.artifact_type == (said or LAYER)
+    assert index.artifact_type == (said or "")
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,16 @@ from airgap_shared.stores.registry import Registry
 from support.clients import body_of, http_client
 from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
 from support.fault_proxy import MakeProxy
-from support.faults import FlipByte, Rewrite, Rule
+from support.faults import Answer, FlipByte, Rewrite, Rule
 from support.images import (
     DOCKER_LIST,
+    OCI_INDEX,
+    OCI_MANIFEST,
     BuiltImage,
     GeneratedContent,
     ImageStyle,
     chunks_of,
+    make_artifact,
     make_image,
     platform_index,
     size_of,
@@ -264,6 +267,51 @@ def test_a_manifest_whose_content_is_missing_is_refused(client: Registry) -> Non
     assert caught.value.details[0].startswith("MANIFEST_BLOB_UNKNOWN")
 
 
+def test_a_registry_without_a_list_of_referrers_is_known_as_such(
+    client: Registry, registry: DockerRegistry
+) -> None:
+    push_image(registry.host, "app", "1", INDEX)
+    artifact = make_artifact(b"about it", "application/x", INDEX)
+    for digest, content in artifact.blobs.items():
+        assert isinstance(content, bytes)
+        client.push_blob("app", Digest.parse(digest), len(content), body_of(content))
+    assert client.put_manifest("app", artifact.digest, artifact.raw, OCI_MANIFEST) is None
+    assert not client.lists_referrers("app", Digest.parse(INDEX.digest))
+    assert not client.lists_referrers("no/such", Digest.parse(INDEX.digest))
+
+
+@pytest.mark.parametrize(("said", "known"), [(str(DIGEST), True), ("sha256:", False)])
+def test_the_subject_that_a_registry_names_is_given(
+    registry: DockerRegistry, make_proxy: MakeProxy, said: str, known: bool
+) -> None:
+    push_image(registry.host, "app", "1", INDEX)
+    proxy = make_proxy(registry.host, Rule(Rewrite(headers={"OCI-Subject": said}), "PUT"))
+    with http_client(proxy.host) as client:
+        found = client.put_manifest("app", "2", INDEX.raw, INDEX.media_type)
+    assert found == (DIGEST if known else None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "known"),
+    [
+        (Answer(200, {"Content-Type": OCI_INDEX}, b"{}"), True),
+        (Answer(200, {"Content-Type": f"{OCI_INDEX}; charset=utf-8"}, b"{}"), True),
+        (Answer(200, {"Content-Type": "text/html"}, b"<html>welcome</html>"), False),
+        (Answer(400), False),
+        (Answer(403), False),
+        (Answer(404), False),
+        (Answer(405), False),
+    ],
+)
+def test_a_registry_lists_referrers_where_it_answers_with_a_list(
+    registry: DockerRegistry, make_proxy: MakeProxy, answer: Answer, known: bool
+) -> None:
+    proxy = make_proxy(registry.host, Rule(answer, "GET", f"^/v2/app/referrers/{DIGEST}$"))
+    with http_client(proxy.host) as client:
+        assert client.lists_referrers("app", DIGEST) is known
+    assert len(proxy.requests("GET", "referrers")) == 1
+
+
 @pytest.mark.parametrize(
     ("repository", "reference"),
     [
@@ -284,6 +332,11 @@ def test_names_outside_the_grammar_are_not_asked_for(repository: str, reference:
             client.head_manifest(repository, reference)
         with pytest.raises(ImageReferenceInvalid):
             client.put_manifest(repository, reference, b"{}", DOCKER_LIST)
+
+
+def test_referrers_are_not_asked_for_by_names_outside_the_grammar() -> None:
+    with http_client("127.0.0.1:1") as client, pytest.raises(ImageReferenceInvalid):
+        client.lists_referrers("../app", DIGEST)
 
 
 def test_pushing_is_checked_beforehand(client: Registry, registry: DockerRegistry) -> None:
