@@ -105,8 +105,10 @@ class Application:
         with _telling():
             return self._prepare(choices)
 
-    def run(self, renderer: Renderer, choices: Choices) -> Applied:
+    def run(self, choose: Callable[[], Renderer], choices: Choices) -> Applied:
         """Import: verified content first, what people see last.
+
+        ``choose`` looks for a renderer, which takes a while, and is called when one is needed.
 
         Raises:
             AirgapError: ``changed`` says how far it came; the same command again goes on.
@@ -124,7 +126,7 @@ class Application:
                 if choices.read_back:
                     push.read_back(self.progress)
                 self.memory.reached("pushed")
-                proof = self._prove(directory, prepared, push, renderer)
+                proof = self._prove(directory, prepared, push, choose())
                 self.memory.reached("proven")
                 with self.shield():
                     self.memory.confirm()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import sys
 from pathlib import Path
@@ -194,8 +195,9 @@ def apply(
             if dry_run:
                 _print_plan(application.plan(choices), form)
                 return
-            renderer = choose_renderer(shutil.which("kubectl"), shutil.which("kustomize"))
-            _print_applied(application.run(renderer, choices), form)
+            programs = (shutil.which("kubectl"), shutil.which("kustomize"))
+            done = application.run(functools.partial(choose_renderer, *programs), choices)
+            _print_applied(done, form)
 
 
 @app.command()
