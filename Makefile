@@ -6,6 +6,7 @@
 PYTHON ?= python3
 ARGS ?=
 SECONDS ?= 600
+SHARE ?= full
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -34,7 +35,7 @@ test: $(DEVELOPER)
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 scoreboard: $(DEVELOPER)
-	AIRGAP_BUDGET=full $(BIN)/python -m pytest -n auto --scoreboard docs/reliability.md $(ARGS)
+	AIRGAP_BUDGET=$(SHARE) $(BIN)/python -m pytest -n auto --scoreboard docs/reliability.md $(ARGS)
 
 lint: $(DEVELOPER)
 	$(BIN)/ruff check

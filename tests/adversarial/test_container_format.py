@@ -259,7 +259,7 @@ class TestB02:
     ) -> None:
         """Random bits, each through a whole import, by turns from a file and from a pipe."""
         source = random.Random(part)  # noqa: S311
-        tried = budget(10, 1000)
+        tried = budget(10, 1000, promised=True)
         accepted = 0
         for number in range(tried):
             changed = _flipped(honest, source.randrange(len(honest)), source.randrange(8))

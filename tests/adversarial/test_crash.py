@@ -150,7 +150,7 @@ def test_g02_killed_at_any_byte(
     site = CrashSite(tmp_path, registry, make_proxy(registry.host), (None, release(3, 2 * _MIB)))
     lengths = [one.body_length for one in _bodies(site, site.here)]
     total = sum(lengths)
-    tried = budget(4, 100)
+    tried = budget(4, 50, promised=True)
     for number in range(tried):
         site.reset()
         at = (2 * number + part) * total // (2 * tried)

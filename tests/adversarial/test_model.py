@@ -47,6 +47,7 @@ ROLLBACK_REFUSED: Final = True
 _KEY: Final = Key(0x5EED)
 _VERSIONS: Final = (1, 2, 3, 4)
 _NAMESPACE: Final = "apps/shop"
+_RECEIPTS: Final = f"{_NAMESPACE}/airgap-receipts"
 _DAMAGED: Final = (10, 11, 13, 14)
 _ROLLBACK: Final = (12,) if ROLLBACK_REFUSED else ()
 
@@ -96,7 +97,11 @@ class Site:
     def tags(self) -> dict[tuple[str, str], str]:
         """The application's tags, by the names people know."""
         found = self.registry.storage.all_tags()
-        return {name: digest for name, digest in found.items() if not name[1].startswith("airgap-")}
+        return {
+            name: digest
+            for name, digest in found.items()
+            if not name[1].startswith("airgap-") and name[0] != _RECEIPTS
+        }
 
     def overlay(self) -> dict[str, bytes | None]:
         """What is to be deployed; nothing where there is no overlay yet."""
@@ -240,7 +245,11 @@ class Model(RuleBasedStateMachine):
         storage = self.site.registry.storage
         snapshot = storage.snapshot()
         signed = {digest for version in _VERSIONS for digest in _draft(version).digests}
-        ours = {d for repository, d in snapshot.manifests if repository.startswith(_NAMESPACE)}
+        ours = {
+            digest
+            for repository, digest in snapshot.manifests
+            if repository.startswith(_NAMESPACE) and repository != _RECEIPTS
+        }
         assert all(stored == real for stored, real in snapshot.blobs.items())
         assert ours <= signed
         for repository, digest in snapshot.manifests:
