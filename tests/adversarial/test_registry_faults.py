@@ -293,8 +293,10 @@ class TestE13:
         gate.heals()
 
 
-def test_e25_connections_are_closed_after_every_answer(gate: Gate) -> None:
-    gate.proxy.add(Rule(ResetResponse(1 << 30, abrupt=False), times=None))
+@pytest.mark.parametrize("every", [3, 4, 7])
+def test_e25_kept_connections_are_closed_now_and_then(gate: Gate, every: int) -> None:
+    for number in range(every, 200, every):
+        gate.proxy.add(Rule(ResetResponse(1 << 30, abrupt=False), first=number))
     succeeded(gate.apply())
     _assert_in_order(gate.proxy)
     gate.assert_complete()

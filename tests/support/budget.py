@@ -7,6 +7,8 @@ import os
 #: AIRGAP_BUDGET=full: all of every search, in hours; a number: that share of it, but all of what
 #: docs/reliability.md promises; otherwise a part in minutes.
 _LEVEL = os.environ.get("AIRGAP_BUDGET", "")
+#: Whether this is no normal run.
+FULL = bool(_LEVEL)
 
 
 def budget(bounded: int, full: int, *, promised: bool = False) -> int:
