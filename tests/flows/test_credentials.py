@@ -18,6 +18,7 @@ from support.pushing import Access, push_image
 from support.token_server import MakeTokenServer, TokenPolicy
 
 _USER, _PASSWORD = "robot", "s3cret:word"
+_REPOSITORIES = ["apps/shop/airgap-receipts", "apps/shop/one", "apps/shop/two"]
 
 
 @pytest.fixture
@@ -54,13 +55,13 @@ class TestPasswords:
         options = ("--username", _USER, "--password-stdin")
         done = succeeded(closed.apply(*options, stdin=f"{_PASSWORD}\n".encode()))
         assert _PASSWORD not in done.out + done.err
-        assert len(htpasswd_registry.storage.repositories()) == 2
+        assert htpasswd_registry.storage.repositories() == _REPOSITORIES
         _assert_no_secret(closed)
 
     def test_from_a_file(self, closed: Journey, htpasswd_registry: DockerRegistry) -> None:
         path = _authfile(closed.folder, closed.target)
         succeeded(closed.apply("--authfile", path))
-        assert len(htpasswd_registry.storage.repositories()) == 2
+        assert htpasswd_registry.storage.repositories() == _REPOSITORIES
 
     def test_from_login_until_logout(self, closed: Journey) -> None:
         login = ("airgap-import", "login", closed.target, "-u", _USER, "--password-stdin")
@@ -108,7 +109,7 @@ def test_tokens_that_end_while_blobs_are_sent(
 
     succeeded(journey.apply("--authfile", path, "--jobs", "1"))
 
-    assert len(registry.storage.repositories()) == 2
+    assert registry.storage.repositories() == _REPOSITORIES
     assert len(tokens.requests) > 4
     assert {request.user for request in tokens.requests} == {_USER}
 
@@ -127,7 +128,7 @@ class TestTLS:
         assert tls_registry.ca_file is not None
         command = (*self._apply(private), "--ca-file", tls_registry.ca_file)
         succeeded(private.shell.run(*command))
-        assert len(tls_registry.storage.repositories()) == 2
+        assert tls_registry.storage.repositories() == _REPOSITORIES
 
     def test_is_trusted_by_the_environment(
         self, private: Journey, tls_registry: DockerRegistry
