@@ -19,7 +19,7 @@ from airgap_shared.stores.medium import FileMedium, StreamMedium
 from airgap_shared.stores.opening import open_bundle
 from airgap_shared.trust.keys import parse_public_key
 from airgap_shared.trust.policy import TrustPolicy
-from support.budget import budget
+from support.budget import FULL, budget
 from support.commands import Finished, Shell
 from support.docker_registry import DockerRegistry
 from support.fault_proxy import MakeProxy
@@ -235,11 +235,12 @@ class TestB02:
     def test_is_found_or_changes_nothing(
         self, reader: Reader, tiny: bytes, part: int, figure: Figure
     ) -> None:
-        """Every bit once, by turns from a file and from a pipe."""
+        """Every bit once, in the normal run one of each byte; by turns from a file and a pipe."""
         content = _content(reader, tiny)
-        harmless = 0
+        harmless = tried = 0
         for at in range(part, len(tiny), 4):
-            for bit in range(8):
+            for bit in range(8) if FULL else (at // 4 % 8,):
+                tried += 1
                 changed = _flipped(tiny, at, bit)
                 read = reader.from_pipe if (at // 4 + bit) % 2 else reader.from_file
                 found = read(changed)
@@ -248,8 +249,7 @@ class TestB02:
                     harmless += 1
         # Bits that RFC 8878 leaves unused, windows, other encodings of the same content.
         assert harmless < len(tiny) * 2 // 50
-        tried = len(range(part, len(tiny), 4)) * 8
-        figure("bits of a small bundle flipped, one at a time: all", tried)
+        figure("bits of a small bundle flipped, one at a time: tried", tried)
         figure("bits of a small bundle flipped: refused", tried - harmless)
         figure("bits of a small bundle flipped: not part of the content, which was right", harmless)
 
