@@ -32,6 +32,8 @@ if peak != "-":
     atexit.register(report)
 sys.exit(importlib.import_module(module).main())
 """
+#: For commands whose system calls are counted: what Python compiles for itself is none of them.
+COUNTED = {"PYTHONDONTWRITEBYTECODE": "1"}
 _MODULES = {"airgap-bundle": "airgap_bundler.cli", "airgap-import": "airgap_importer.cli"}
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airgap_importer.rendering import OwnRenderer
-from support.commands import Finished, Shell
+from support.commands import COUNTED, Finished, Shell
 from support.docker_registry import DockerRegistry
 from support.fault_proxy import FaultProxy
 from support.hostile import Draft, Key
@@ -114,7 +114,7 @@ class CrashSite:
     @property
     def shell(self) -> Shell:
         """Where the commands run as processes."""
-        return Shell(self.folder, self._variables)
+        return Shell(self.folder, {**COUNTED, **self._variables})
 
     def command(self, *options: str | Path, bundle: str = "after.tar.zst") -> Sequence[str | Path]:
         """The command line of apply; blobs go one after the other, unless told otherwise."""

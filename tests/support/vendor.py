@@ -11,7 +11,7 @@ from typing import Any
 
 import zstandard
 
-from support.commands import Finished, Shell
+from support.commands import COUNTED, Finished, Shell
 from support.fault_proxy import FaultProxy
 from support.images import BuiltImage
 from support.in_process import run_here
@@ -29,7 +29,7 @@ class Vendor:
     @property
     def shell(self) -> Shell:
         """Where commands run as processes of their own."""
-        return Shell(self.folder)
+        return Shell(self.folder, COUNTED)
 
     def push(self, image: BuiltImage, name: str = "app") -> None:
         """Put an image where create finds it as ``team/NAME:1``."""
