@@ -78,7 +78,7 @@ def _spread(points: Sequence[KillPoint], part: int, count: int) -> list[KillPoin
 
 @pytest.mark.parametrize("part", range(_PARTS))
 def test_g01_killed_at_any_system_call(site: CrashSite, part: int, figure: Figure) -> None:
-    points = _spread(_kill_points(site), part, budget(3, 10_000))
+    points = _spread(_kill_points(site), part, budget(2, 10_000))
     for point in points:
         kill = f"{point.call}:signal=SIGKILL:when={point.number}"
         traced = trace(site.shell, site.command(), point.call, kill)

@@ -219,7 +219,7 @@ class _Import:
 
 @given(images=_IMAGES, files=_FILES)
 @settings(
-    max_examples=budget(12, 100),
+    max_examples=budget(8, 100),
     deadline=None,
     # To shrink an example takes a registry, and minutes.
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
@@ -248,7 +248,7 @@ def test_l01_l05_any_content_arrives_byte_for_byte_and_only_once(
 
 # L02 --------------------------------------------------------------------------------------------
 
-_CHANGED = budget(80, 1000)
+_CHANGED = budget(40, 1000)
 _LISTED = budget(4, 50)
 _REFUSED_BEFORE_PUSHING = range(10, 20)
 
@@ -333,7 +333,7 @@ def test_l02_l05_changed_bundles_are_refused_or_mean_what_was_signed(
 
 # L06 --------------------------------------------------------------------------------------------
 
-_SCHEDULES = budget(6, 60)
+_SCHEDULES = budget(4, 60)
 
 
 @pytest.fixture(scope="module")
