@@ -16,7 +16,6 @@ from urllib.parse import quote
 import pytest
 
 from adversarial.conftest import Haste
-from support.budget import FULL
 from support.commands import Finished, Shell
 from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
 from support.fault_proxy import FaultProxy, MakeProxy
@@ -219,7 +218,6 @@ class TestF11:
         assert "docker-credential-vault" in done.err
         assert "hunter2" not in done.err
 
-    @pytest.mark.skipif(not FULL, reason="takes the half minute that a helper is given")
     def test_are_waited_for_half_a_minute(
         self, gate: Gate, monkeypatch: pytest.MonkeyPatch
     ) -> None:
