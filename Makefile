@@ -35,7 +35,7 @@ test: $(DEVELOPER)
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 scoreboard: $(DEVELOPER)
-	AIRGAP_BUDGET=$(SHARE) $(BIN)/python -m pytest -n auto --scoreboard docs/reliability.md $(ARGS)
+	AIRGAP_BUDGET=$(SHARE) $(BIN)/python -m pytest -n auto --scoreboard=docs/reliability.md $(ARGS)
 
 lint: $(DEVELOPER)
 	$(BIN)/ruff check
