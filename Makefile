@@ -46,8 +46,8 @@ lint: $(DEVELOPER)
 
 check: lint test
 
-bench: $(INSTALLED)
-	@PATH=$(CURDIR)/$(BIN):$$PATH PYTHONPATH=tests $(BIN)/python bench/run.py $(ARGS)
+bench: $(DEVELOPER)
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m bench.run $(if $(IMAGES),--images $(IMAGES)) $(ARGS)
 
 fuzz: $(FUZZER)
 	@$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) $(ARGS)

@@ -1,165 +1,203 @@
 """Create and apply side by side with skopeo, tar and zstd; run by ``make bench``.
 
 Each round runs ours and the peer's, one after the other, on the same images between the same
-kinds of throwaway registries. What counts are the ratios: single times depend on the machine.
+kinds of throwaway registries; who begins changes with every round. What counts are the ratios:
+single times depend on the machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.docker_registry import DockerRegistry
-from support.images import generated_layer, make_image
-from support.pushing import push_image
+from bench.images import Named, push_folder, push_made
+from bench.meter import used
+from bench.report import Cost, Pairs, Results, report_document, report_text
+from bench.steps import Bench, Half
 
-_REPOSITORY = "bench/image"
+from support.docker_registry import DockerRegistry, RegistryOptions
+from support.tls import Authority, Certificate
 
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one run took: seconds, seconds of CPU, bytes of memory of the largest process."""
-
-    wall: float
-    cpu: float
-    memory: int
+_TOOLS = ("skopeo", "tar", "zstd")
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """One folder with a source registry that holds ``count`` images."""
+class Contest:
+    """All rounds of one kind of registry; what each run took is gathered by step."""
 
-    folder: Path
-    source: str
-    count: int
+    bench: Bench
+    registry: RegistryOptions
+    costs: dict[str, tuple[list[Cost], list[Cost]]] = field(default_factory=dict)
 
-    def create(self) -> Cost:
-        """Ours: from the registry to one signed file, read back."""
-        images = [
-            word
-            for number in range(self.count)
-            for word in ("--image", f"{self.source}/{_REPOSITORY}{number}:1")
-        ]
-        return self._run(
-            ["airgap-bundle", "create", "--name", "bench", "--version", "1", "--key", "key.key",
-             "--output", "ours.tar.zst", "--plain-http", self.source, *images]
-        )  # fmt: skip
+    def run(self, rounds: int, brief: bool) -> Results:
+        """Run everything so many times; ``brief`` leaves repetitions and interruptions out."""
+        for turn in range(rounds):
+            print(f"round {turn + 1} of {rounds}", file=sys.stderr)
+            self._create(turn)
+            self._apply(turn, brief)
+            if not brief:
+                self._interrupted_create(turn)
+            self._clean("ours", "peer")
+        return {step: Pairs(ours, peer) for step, (ours, peer) in self.costs.items()}
 
-    def peer_create(self) -> Cost:
-        """The peer's: from the registry to a layout, packed and compressed; nothing is signed."""
-        copies = [
-            f"skopeo copy -q --src-tls-verify=false docker://{self.source}/{_REPOSITORY}{number}:1 "
-            f"oci:layout:image{number}"
-            for number in range(self.count)
-        ]
-        pack = "tar -C layout -cf - . | zstd -q -3 -T0 -f -o peer.tar.zst && sync peer.tar.zst"
-        return self._shell("rm -rf layout", *copies, pack)
+    def _create(self, turn: int) -> None:
+        self._both("create", turn, self.bench.create, self.bench.peer_create)
 
-    def apply(self, target: str) -> Cost:
-        """Ours: verified and pushed, tags and overlay written."""
-        return self._run(
-            ["airgap-import", "apply", "ours.tar.zst", "--key", "key.pub", "--plain-http",
-             "--registry-endpoint", target, "--image-namespace", "bench",
-             "--output", f"out-{target}"]
-        )  # fmt: skip
+    def _apply(self, turn: int, brief: bool) -> None:
+        """Into empty registries, into the same again, and on after half of it."""
+        targets = [self._target(f"target-{kind}") for kind in ("ours", "peer")]
+        with targets[0] as ours, targets[1] as peer:
+            steps = (lambda: self.bench.apply(ours.host), lambda: self._peer_apply(peer.host))
+            self._both("apply", turn, *steps)
+            size = used(str(ours.storage.root))
+            if not brief:
+                self._both("apply again", turn, *steps)
+        self._clean("target-ours", "target-peer", "unpacked", "overlay")
+        if brief:
+            return
+        targets = [self._target(f"target-{kind}") for kind in ("ours", "peer")]
+        with targets[0] as ours, targets[1] as peer:
+            self.bench.apply(ours.host, Half(ours.storage.root, size // 2))
+            self._peer_apply(peer.host, Half(peer.storage.root, size // 2))
+            steps = (lambda: self.bench.apply(ours.host), lambda: self._peer_apply(peer.host))
+            self._both("apply after half", turn, *steps)
+        self._clean("target-ours", "target-peer", "unpacked", "overlay")
 
-    def peer_apply(self, target: str) -> Cost:
-        """The peer's: unpacked and pushed; nothing is verified but digests."""
-        copies = [
-            f"skopeo copy -q --preserve-digests --dest-tls-verify=false oci:unpacked:image{number} "
-            f"docker://{target}/bench/image{number}:1"
-            for number in range(self.count)
-        ]
-        unpack = "mkdir unpacked && tar --zstd -xf peer.tar.zst -C unpacked"
-        return self._shell("rm -rf unpacked", unpack, *copies)
+    def _peer_apply(self, target: str, half: Half | None = None) -> Cost:
+        self._clean("unpacked")
+        return self.bench.peer_apply(target, half)
 
-    def keygen(self) -> None:
-        """A key to sign with."""
-        self._run(["airgap-bundle", "keygen", "key"])
+    def _interrupted_create(self, turn: int) -> None:
+        """Half of the bytes, and the rest: of the peer's, half of its layout."""
+        ours, peer = (self.bench.folder / name for name in ("ours", "peer"))
+        sizes = used(str(ours)), used(str(peer / "layout"))
+        self._clean("ours", "peer")
+        self.bench.create(Half(ours, sizes[0] // 2))
+        self.bench.peer_create(Half(peer, sizes[1] // 2))
+        self._both("create after half", turn, self.bench.create, self.bench.peer_create)
 
-    def _shell(self, *lines: str) -> Cost:
-        return self._run(["sh", "-ec", "\n".join(lines)])
+    def _both(
+        self, step: str, turn: int, ours: Callable[[], Cost], peer: Callable[[], Cost]
+    ) -> None:
+        kept = self.costs.setdefault(step, ([], []))
+        pair = list(zip(kept, (ours, peer), strict=True))
+        for costs, run in pair if turn % 2 == 0 else reversed(pair):
+            costs.append(run())
 
-    def _run(self, command: Sequence[str]) -> Cost:
-        started = time.monotonic()
-        process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env={**os.environ, "AIRGAP_STATE_DIR": str(self.folder / "state")},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        assert process.stderr is not None
-        complaint = process.stderr.read()
-        process.stderr.close()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            sys.exit(f"bench: {command[0]} failed: {complaint.decode(errors='replace')}")
-        wall = time.monotonic() - started
-        return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    def _target(self, name: str) -> DockerRegistry:
+        folder = self.bench.folder / name
+        folder.mkdir()
+        return DockerRegistry(folder, self.registry)
+
+    def _clean(self, *names: str) -> None:
+        for name in names:
+            shutil.rmtree(self.bench.folder / name, ignore_errors=True)
 
 
 def main() -> None:
     """Run all rounds and print medians and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--images", type=int, default=4, metavar="N")
-    parser.add_argument("--megabytes", type=int, default=250, metavar="N", help="of each image")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N")
-    options = parser.parse_args()
-    if shutil.which("skopeo") is None:
-        sys.exit("bench: install skopeo, the peer")
+    options = _arguments()
+    missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    if missing:
+        sys.exit(f"bench: install {', '.join(missing)}, the peer")
     with tempfile.TemporaryDirectory(prefix="airgap-bench-") as name:
-        _measure(Path(name), options.images, options.megabytes * 1_000_000, options.rounds)
+        _measure(Path(name), options)
 
 
-def _measure(folder: Path, count: int, size: int, rounds: int) -> None:
-    results: dict[str, list[Cost]] = {}
-    with DockerRegistry(_made(folder / "source")) as source:
-        for number in range(count):
-            image = make_image([generated_layer(size, number)])
-            push_image(source.host, f"{_REPOSITORY}{number}", "1", image)
-        bench = Bench(folder, source.host, count)
-        bench.keygen()
-        for turn in range(rounds):
-            results.setdefault("create", []).append(bench.create())
-            results.setdefault("peer create", []).append(bench.peer_create())
-            for kind, run in (("apply", bench.apply), ("peer apply", bench.peer_apply)):
-                place = _made(folder / f"target-{kind[:4]}-{turn}")
-                with DockerRegistry(place) as target:
-                    results.setdefault(kind, []).append(run(target.host))
-                shutil.rmtree(place)
-    _report(results, count * size)
-
-
-def _report(results: dict[str, list[Cost]], size: int) -> None:
-    print(
-        f"{size / 1e6:.0f} MB, medians of {len(results['create'])} rounds; peer: skopeo, tar, zstd"
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="a folder with images.tsv and oci/NAME_TAG/"
     )
-    for kind in ("create", "apply"):
-        ours, peer = results[kind], results[f"peer {kind}"]
-        ratio = statistics.median(a.wall / b.wall for a, b in zip(ours, peer, strict=True))
-        for label, costs in ((kind, ours), (f"peer {kind}", peer)):
-            print(
-                f"  {label:<12} {statistics.median(c.wall for c in costs):6.2f} s  "
-                f"cpu {statistics.median(c.cpu for c in costs):6.2f} s  "
-                f"memory {max(c.memory for c in costs) / 1e6:4.0f} MB"
-            )
-        print(f"  {kind} takes {ratio:.2f} of the peer's time")
+    parser.add_argument("--count", type=int, default=5, metavar="N", help="of images made here")
+    parser.add_argument("--megabytes", type=int, default=60, metavar="N", help="of each of them")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N")
+    parser.add_argument("--brief", action="store_true", help="create and apply only")
+    parser.add_argument("--tls", action="store_true", help="the same once more over TLS")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="every run, for programs")
+    return parser.parse_args()
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
+def _measure(folder: Path, options: argparse.Namespace) -> None:
+    place = folder / "source"
+    place.mkdir()
+    with DockerRegistry(place) as source:
+        images = _push(source.host, options)
+    blobs = source.storage.blobs().values()
+    size = sum(blobs)
+    document: dict[str, object] = {
+        "machine": _machine(),
+        "images": len(images),
+        "blobs": len(blobs),
+        "bytes": size,
+    }
+    title = f"{len(images)} images, {len(blobs)} blobs and manifests, {size / 1e6:.1f} MB"
+    kinds: list[tuple[str, Certificate | None]] = [("http", None)]
+    if options.tls:
+        kinds.append(("https", Authority(folder / "authority").issue()))
+    for name, certificate in kinds:
+        results = _contest(folder, place, images, certificate, options)
+        print(report_text(f"{title}, {options.rounds} rounds, {name}", results), flush=True)
+        document[name] = report_document(results)
+    if options.json is not None:
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _push(host: str, options: argparse.Namespace) -> list[Named]:
+    if options.images is not None:
+        return push_folder(host, options.images.resolve())
+    return push_made(host, options.count, options.megabytes * 1_000_000)
+
+
+def _contest(
+    folder: Path,
+    place: Path,
+    images: Sequence[Named],
+    certificate: Certificate | None,
+    options: argparse.Namespace,
+) -> Results:
+    """All rounds between registries that speak TLS if there is a certificate."""
+    registry = RegistryOptions(tls=certificate)
+    authority = None
+    if certificate is not None:
+        authority = folder / "ca"
+        authority.mkdir()
+        shutil.copy(certificate.ca, authority / "ca.crt")
+    with DockerRegistry(place, registry) as source:
+        # Every round finds what it reads in the page cache, the first one, too.
+        for path in source.storage.root.rglob("data"):
+            path.read_bytes()
+        bench = Bench(
+            folder / ("work-tls" if certificate else "work"), source.host, images, authority
+        )
+        bench.folder.mkdir()
+        bench.keygen()
+        results = Contest(bench, registry).run(options.rounds, options.brief)
+        shutil.rmtree(bench.folder)
+    return results
+
+
+def _machine() -> dict[str, object]:
+    return {
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        **{tool: _version(tool) for tool in _TOOLS},
+    }
+
+
+def _version(tool: str) -> str:
+    said = subprocess.run([tool, "--version"], capture_output=True, text=True, check=False)
+    return said.stdout.partition("\n")[0]
 
 
 if __name__ == "__main__":
