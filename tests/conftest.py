@@ -13,6 +13,7 @@ from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOption
 from support.fault_proxy import FaultProxy, MakeProxy
 from support.faults import Rule
 from support.figures import Figure
+from support.kinds.proxy import BehaviourProxy, Kind, MakeKind
 from support.tls import Authority, Certificate
 from support.token_server import MakeTokenServer, TokenPolicy, TokenServer
 
@@ -98,6 +99,16 @@ def make_proxy(servers: ExitStack) -> MakeProxy:
 
     def start(upstream: str, *rules: Rule) -> FaultProxy:
         return servers.enter_context(FaultProxy(upstream, *rules))
+
+    return start
+
+
+@pytest.fixture
+def make_kind(registry: DockerRegistry, servers: ExitStack) -> MakeKind:
+    """Have ``registry`` behave as another kind does: ``make_kind(table.ECR)``."""
+
+    def start(kind: Kind) -> BehaviourProxy:
+        return servers.enter_context(BehaviourProxy(kind, registry.host, registry.storage))
 
     return start
 

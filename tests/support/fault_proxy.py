@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import io
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,10 +18,12 @@ from support.faults import (
     Drip,
     DropAfterCommit,
     Echo,
+    Examine,
     FlipByte,
     FlipSent,
     Hang,
     Meanwhile,
+    PassOn,
     ResetRequest,
     ResetResponse,
     Rewrite,
@@ -200,39 +203,56 @@ class _Handler(LoopbackHandler):
 
     def _act(self, action: Action | None, body: _Body) -> None:
         match action:
-            case Answer(status, headers, content):
+            case Answer():
                 _drain(body)
-                self._told = status
-                self._record()
-                self.send_body(status, dict(headers), content)
+                self._reply(action)
+            case Examine(judge):
+                self._examine(judge, body)
             case Echo(status, before, after):
                 _drain(body)
-                self._told = status
-                self._record()
                 shown = self.headers.get("Authorization", "").encode()
-                self.send_body(status, {}, before + shown + after)
+                self._reply(Answer(status, {}, before + shown + after))
             case Hang():
-                _drain(body)
-                self._hang()
-            case Meanwhile(happens):
-                happens()
-                self._forward(None, body)
+                self._hang(body)
             case Drip(head, seconds):
-                _drain(body)
-                self._drip(head, seconds)
+                self._drip(body, head, seconds)
             case Delay(seconds):
                 self.server.stopping.wait(seconds)
                 self._forward(None, body)
             case _:
-                self._forward(action, body)
+                self._pass(action, body)
 
-    def _hang(self) -> None:
+    def _pass(self, action: Action | None, body: _Body) -> None:
+        if isinstance(action, Meanwhile):
+            action.happens()
+            action = None
+        if isinstance(action, PassOn):
+            self.path = action.path
+            action = action.change
+        self._forward(action, body)
+
+    def _examine(self, judge: Callable[[bytes], Answer | Rewrite], body: _Body) -> None:
+        content = b"".join(body.pieces())
+        verdict = judge(content)
+        if isinstance(verdict, Answer):
+            self._reply(verdict)
+        else:
+            self._forward(verdict, _Body(io.BytesIO(content), _sized(content)))
+
+    def _reply(self, answer: Answer) -> None:
+        self._told = answer.status
+        self._record()
+        self.send_body(answer.status, dict(answer.headers), answer.body)
+
+    def _hang(self, body: _Body) -> None:
         """Wait for the client to close (or the server to shut the connection at its end)."""
+        _drain(body)
         self.connection.recv(1)
         raise _Break
 
-    def _drip(self, head: bytes, seconds: float) -> None:
+    def _drip(self, body: _Body, head: bytes, seconds: float) -> None:
         """Go on until the client closes."""
+        _drain(body)
         self._record()
         self.wfile.write(head)
         while not self.server.stopping.wait(seconds):
@@ -334,6 +354,10 @@ class _Handler(LoopbackHandler):
 
 def _within(location: str, origin: str) -> bool:
     return location == origin or location.startswith(f"{origin}/")
+
+
+def _sized(content: bytes) -> Mapping[str, str]:
+    return {"content-length": str(len(content))}
 
 
 def _drain(body: _Body) -> None:

@@ -65,6 +65,21 @@ class Rewrite:
 
 
 @dataclass(frozen=True, slots=True)
+class PassOn:
+    """Pass the request on to another path, and change the registry's answer."""
+
+    path: str
+    change: Rewrite = field(default_factory=Rewrite)
+
+
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """Read the whole body first: ``judge`` answers it, or changes the registry's answer."""
+
+    judge: Callable[[bytes], Answer | Rewrite]
+
+
+@dataclass(frozen=True, slots=True)
 class FlipByte:
     """Change one byte of the answer's body on its way."""
 
@@ -111,6 +126,8 @@ Action = (
     | ResetResponse
     | DropAfterCommit
     | Rewrite
+    | PassOn
+    | Examine
     | FlipByte
     | FlipSent
     | Drip
