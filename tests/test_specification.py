@@ -30,6 +30,8 @@ def test_the_limits_are_those_of_the_specification() -> None:
         "a manifest or index": f"{manifest.MANIFEST_LIMIT // _MIB} MiB",
         "descriptors in one manifest": f"{manifest.DESCRIPTOR_LIMIT:,}",
         "nesting of indexes": f"{names.NESTING_LIMIT}",
+        "attachments of one image": f"{names.ATTACHED_LIMIT:,}",
+        "links in a chain of attachments": f"{names.ATTACHED_DEPTH}",
         "nesting of JSON": f"{fields.MAX_DEPTH}",
         "zstd frames": f"2^{frames.FRAME_COUNT_LIMIT.bit_length() - 1}",
         "content of a zstd frame": f"2^{frames.FRAME_LIMIT.bit_length() - 1} bytes",

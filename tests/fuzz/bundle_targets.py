@@ -16,6 +16,7 @@ import zstandard
 
 from airgap_shared.bundle import frames, names, tarheader
 from airgap_shared.bundle.admission import Gate
+from airgap_shared.bundle.attachments import Attachment
 from airgap_shared.bundle.graph import check_graph, unique_blobs
 from airgap_shared.bundle.statement import (
     BundledImage,
@@ -26,6 +27,7 @@ from airgap_shared.bundle.statement import (
 )
 from airgap_shared.errors import AirgapError, BundleTruncated, MemberMismatch, NotABundle
 from airgap_shared.oci import mediatype
+from airgap_shared.oci.attachment import AttachmentKind
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.manifest import Index, Manifest, parse_manifest
 from airgap_shared.oci.reference import parse_reference
@@ -285,7 +287,10 @@ class _Graph:
             else:
                 blobs = [(blob, "application/x") for blob in self._blobs]
                 layers = [self._entry(blobs) for _ in range(self._turns.below(3))]
-                raw = _json(config=self._entry(blobs), layers=layers)
+                more: dict[str, object] = {}
+                if self._made and self._turns.below(2):
+                    more = {"subject": self._entry(self._made)}
+                raw = _json(config=self._entry(blobs), layers=layers, **more)
                 self._made.append((raw, mediatype.OCI_MANIFEST))
         return {Digest.of(raw): parse_manifest(raw, kind) for raw, kind in self._made}
 
@@ -307,11 +312,27 @@ class _Graph:
                 member.media_type or "",
                 member.digest,
                 (),
+                self._attached(manifests, kept),
             )
             for number, member in enumerate(kept)
             if number == len(kept) - 1 or self._turns.below(2)
         )
         return Statement(RELEASE, ("all",), tuple(members), images)
+
+    def _attached(
+        self, manifests: dict[Digest, Manifest | Index], kept: list[Member]
+    ) -> tuple[Attachment, ...]:
+        """Up to three attachments that mostly say of their subjects what is true."""
+        found = []
+        for _ in range(self._turns.below(4)):
+            root = kept[self._turns.below(len(kept))]
+            told = manifests[root.digest].subject
+            other = kept[self._turns.below(len(kept))].digest
+            subject = other if told is None or self._turns.odd(8) else told.digest
+            tag = None if told is not None else f"sha256-{subject.hex}.sig"
+            kind = AttachmentKind.SIGNATURE
+            found.append(Attachment(root.digest, root.media_type or "", subject, tag, kind))
+        return tuple(found)
 
     def _entry(self, among: list[tuple[bytes, str]]) -> dict[str, object]:
         content, kind = among[self._turns.below(len(among))]
@@ -342,10 +363,18 @@ def _feed_graph(data: bytes) -> None:
         statement, {digest: one for digest, one in manifests.items() if digest in signed}
     )
     sizes = {(member.role, member.digest): member.size for member in statement.members}
-    for image in statement.images:
-        below = graph.below(image.root)
+    for root, subject in _roots(statement):
+        below = graph.below(root)
+        told = graph.manifests[root].subject
+        assert subject is None or told is None or told.digest == subject
         assert all(sizes[Role.MANIFEST, one.digest] == len(one.raw) for one in below)
         assert all(sizes[Role.BLOB, blob.digest] == blob.size for blob in unique_blobs(below))
+
+
+def _roots(statement: Statement) -> Iterator[tuple[Digest, Digest | None]]:
+    for image in statement.images:
+        yield image.root, None
+        yield from ((one.root, one.subject) for one in image.attached)
 
 
 def _graphs() -> Iterator[bytes]:
@@ -361,6 +390,7 @@ _WORDS = tuple(
         *("_type", "subject", "predicateType", "predicate", "members", "images", "totals", "base"),
         *("path", "size", "digest", "role", "mediaType", "source", "literals", "root", "upstream"),
         *("platforms", "format", "critical", "sequence", "created", "expires", "payload"),
+        *("attached", "subject", "tag", "kind", "signedBy", "signature", "attestation", "sbom"),
         *("payloadType", "signatures", "keyid", "sig", "sha256", "manifest", "blob", "layout"),
     )
 )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from airgap_shared.bundle import names
 from airgap_shared.bundle.admission import Gate
+from airgap_shared.bundle.attachments import Attachment
 from airgap_shared.bundle.index import compose_index
 from airgap_shared.bundle.plan import BundlePlan
 from airgap_shared.bundle.statement import BundledImage, Member, Release, Role, Statement
 from airgap_shared.oci import mediatype
+from airgap_shared.oci.attachment import AttachmentKind, cosign_tags
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.reference import parse_reference
 from airgap_shared.stores.bundlewriter import PartialBundle
@@ -76,11 +78,43 @@ class Contents:
         return output
 
 
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """Something attached to ``subject``, under a cosign tag with this suffix if there is one."""
+
+    image: BuiltImage
+    subject: BuiltImage
+    suffix: str = ""
+
+    @property
+    def entry(self) -> Attachment:
+        """As the statement has it."""
+        subject = Digest.parse(self.subject.digest)
+        tag = f"sha256-{subject.hex}{self.suffix}" if self.suffix else None
+        kind = cosign_tags(subject)[tag] if tag else AttachmentKind.OTHER
+        root = Digest.parse(self.image.digest)
+        return Attachment(root, self.image.media_type, subject, tag, kind)
+
+
 def make_contents(
-    images: Mapping[str, BuiltImage], files: Mapping[str, bytes] | None = None
+    images: Mapping[str, BuiltImage],
+    files: Mapping[str, bytes] | None = None,
+    attached: Mapping[str, Sequence[Attached]] | None = None,
 ) -> Contents:
-    """A bundle of these images by their references; uncompressed layers are compressed in it."""
-    bundled = tuple(_bundled(reference, image) for reference, image in images.items())
+    """A bundle of these images by their references; uncompressed layers are compressed in it.
+
+    ``attached`` are the attachments of the images by the same references.
+    """
+    attached = attached or {}
+    bundled = tuple(
+        replace(
+            _bundled(reference, image),
+            attached=tuple(one.entry for one in attached.get(reference, ())),
+        )
+        for reference, image in images.items()
+    )
+    more = [one.image for entries in attached.values() for one in entries]
+    images = {**images, **{f"attached {number}": one for number, one in enumerate(more)}}
     manifests = _manifests(images)
     sizes = {Digest.of(raw): len(raw) for raw, _ in manifests}
     metadata = {names.LAYOUT: names.LAYOUT_CONTENT, names.INDEX: compose_index(bundled, sizes)}

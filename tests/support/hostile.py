@@ -343,6 +343,8 @@ def _image(name: str, image: BuiltImage) -> dict[str, object]:
         "mediaType": image.media_type,
         "upstream": image.digest,
         "platforms": ["linux/amd64"],
+        "attached": [],
+        "signedBy": [],
     }
 
 

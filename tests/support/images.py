@@ -193,7 +193,10 @@ def make_index(children: Sequence[BuiltImage], style: ImageStyle | None = None) 
 
 
 def make_artifact(
-    content: Content, artifact_type: str, subject: BuiltImage | None = None
+    content: Content,
+    artifact_type: str,
+    subject: BuiltImage | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> BuiltImage:
     """An OCI artifact with one blob (image-spec, manifest.md, artifact usage)."""
     empty = b"{}"
@@ -205,7 +208,7 @@ def make_artifact(
     if subject is not None:
         document["subject"] = _descriptor(subject.media_type, subject.digest, len(subject.raw))
     blobs: dict[str, Content] = {digest_of(empty): empty, digest_of(content): content}
-    raw = _manifest(document, OCI_MANIFEST, ImageStyle())
+    raw = _manifest(document, OCI_MANIFEST, ImageStyle(annotations=annotations or {}))
     return BuiltImage(raw, OCI_MANIFEST, blobs, artifact_type=artifact_type)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from airgap_shared.bundle import names
-from airgap_shared.bundle.statement import Member, Role, Statement
+from airgap_shared.bundle.statement import BundledImage, Member, Role, Statement
 from airgap_shared.errors import (
     AmbiguousManifest,
     DescriptorUnresolved,
@@ -32,6 +32,13 @@ class ImageGraph:
         self._collect(root, found)
         return tuple(found.values())
 
+    def mark(self, root: Digest, level: int, levels: dict[Digest, int]) -> None:
+        """Give ``root`` and what is reachable from it a level, unless it has one."""
+        if root not in levels:
+            levels[root] = level
+            for child in self.manifests[root].children:
+                self.mark(child.digest, level, levels)
+
     def _collect(self, digest: Digest, found: dict[Digest, Manifest | Index]) -> None:
         if digest in found:
             return
@@ -53,8 +60,9 @@ def check_graph(statement: Statement, manifests: Mapping[Digest, Manifest | Inde
         DescriptorUnresolved: a manifest refers to something that is no member.
         SizeMismatch, AmbiguousManifest: a descriptor and the member differ.
         MemberUnexpected: a manifest or blob that no image needs.
-        StatementInvalid: a manifest comes before one that it refers to.
-        LimitExceeded: indexes nested deeper than 8.
+        StatementInvalid: a manifest comes before one that it refers to, or something that is
+            attached is not about what the statement says.
+        LimitExceeded: indexes nested deeper than 8, or chains of attachments longer than 4.
 
     """
     members: dict[tuple[Role, Digest], Member] = {
@@ -65,18 +73,57 @@ def check_graph(statement: Statement, manifests: Mapping[Digest, Manifest | Inde
     walk = _Walk(manifests, members)
     for image in statement.images:
         walk.down(image.root, names.NESTING_LIMIT)
+    needed = frozenset(walk.reached)
+    for image in statement.images:
+        for attachment in image.attached:
+            walk.down(attachment.root, names.NESTING_LIMIT)
     strangers = members.keys() - walk.reached
     if strangers:
         paths = sorted(members[key].path for key in strangers)
         raise MemberUnexpected("no image needs this member", where=paths[0], details=paths[1:20])
-    _check_order(statement, manifests)
-    return ImageGraph(manifests)
+    _check_order(statement, manifests, needed)
+    graph = ImageGraph(manifests)
+    for number, image in enumerate(statement.images):
+        _check_attached(image, graph, f"signed statement.predicate.images[{number}]")
+    return graph
 
 
-def _check_order(statement: Statement, manifests: Mapping[Digest, Manifest | Index]) -> None:
+def _check_attached(image: BundledImage, graph: ImageGraph, where: str) -> None:
+    """Every attachment is about the image, or about one that stands before it, and says so."""
+    levels: dict[Digest, int] = {}
+    graph.mark(image.root, 0, levels)
+    levels.setdefault(image.upstream, 0)
+    for number, attachment in enumerate(image.attached):
+        place = f"{where}.attached[{number}]"
+        level = levels.get(attachment.subject)
+        if level is None:
+            raise StatementInvalid("it is about nothing that stands before it", where=place)
+        if level == names.ATTACHED_DEPTH:
+            raise LimitExceeded(
+                f"a chain of more than {names.ATTACHED_DEPTH} attachments", where=place
+            )
+        told = graph.manifests[attachment.root].subject
+        if told is None and attachment.tag is None:
+            raise StatementInvalid("its manifest names no subject", where=place)
+        if told is not None and told.digest != attachment.subject:
+            raise StatementInvalid("its manifest names another subject", where=place)
+        graph.mark(attachment.root, level + 1, levels)
+
+
+def _check_order(
+    statement: Statement,
+    manifests: Mapping[Digest, Manifest | Index],
+    needed: Collection[tuple[Role, Digest]],
+) -> None:
+    """Children before parents, and what only attachments need after all that images need."""
     seen: set[Digest] = set()
+    late = False
     for member in statement.members:
         if member.role is Role.MANIFEST:
+            attached = (Role.MANIFEST, member.digest) not in needed
+            if late and not attached:
+                raise StatementInvalid("it comes after what is attached", where=member.path)
+            late = attached
             if not seen.issuperset(child.digest for child in manifests[member.digest].children):
                 raise StatementInvalid("it comes before what it refers to", where=member.path)
             seen.add(member.digest)

@@ -14,7 +14,7 @@ from airgap_shared.oci.fields import Fields, parse_json
 
 
 def compose_index(images: Sequence[BundledImage], sizes: Mapping[Digest, int]) -> bytes:
-    """The image layout's index: one descriptor for each spelling of each image."""
+    """The image layout's index: a descriptor for each spelling of each image, then attachments."""
     manifests = [
         {
             "mediaType": image.media_type,
@@ -27,6 +27,10 @@ def compose_index(images: Sequence[BundledImage], sizes: Mapping[Digest, int]) -
         }
         for image in images
         for literal in image.literals
+    ]
+    manifests += [
+        {"mediaType": kind, "digest": str(root), "size": sizes[root]}
+        for root, kind in _attached(images).items()
     ]
     document = {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": manifests}
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
@@ -51,12 +55,28 @@ def check_index(raw: bytes, images: Sequence[BundledImage], sizes: Mapping[Diges
         )
         for entry in entries
     }
-    wanted = {
+    wanted: set[tuple[str, Digest, int, str | None]] = {
         (image.media_type, image.root, sizes[image.root], literal)
         for image in images
         for literal in image.literals
     }
+    wanted |= {(kind, root, sizes[root], None) for root, kind in _attached(images).items()}
     if found != wanted or len(entries) != len(wanted):
         raise MemberMismatch("it does not list the statement's images", where=names.INDEX)
     if any("urls" in entry or "data" in entry for entry in entries):
         raise MemberMismatch("it refers to content elsewhere", where=names.INDEX)
+
+
+def _attached(images: Sequence[BundledImage]) -> dict[Digest, str]:
+    """What is attached and no image itself, each once, and its type.
+
+    It has no name: tools that unpack what has one would take it for an image. Those that know
+    referrers find it by its subject.
+    """
+    roots = {image.root for image in images}
+    return {
+        one.root: one.media_type
+        for image in images
+        for one in image.attached
+        if one.root not in roots
+    }

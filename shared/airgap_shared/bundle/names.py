@@ -28,6 +28,9 @@ MEMBER_LIMIT = 100_000
 #: Everything a reader keeps in memory: the index, the manifests and the application's files.
 METADATA_LIMIT = 256 * 1024 * 1024
 NESTING_LIMIT = 8
+#: Attachments of one image, and how long a chain of them may be (a signature of an SBOM is 2).
+ATTACHED_LIMIT = 1_000
+ATTACHED_DEPTH = 4
 
 _COMPONENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")

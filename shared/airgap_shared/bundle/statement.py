@@ -10,6 +10,14 @@ from datetime import datetime
 from typing import Any
 
 from airgap_shared.bundle import names
+from airgap_shared.bundle.attachments import (
+    Attachment,
+    CheckedSignature,
+    attachment_document,
+    checked_document,
+    parse_attachments,
+    parse_checked,
+)
 from airgap_shared.errors import (
     ContentRefused,
     FormatUnsupported,
@@ -55,6 +63,8 @@ class BundledImage:
     ``source`` is the canonical reference, ``literals`` every spelling the application uses;
     ``root`` is the manifest or index that the bundle holds for it. ``upstream`` is what the
     registry named when the bundle was made: another digest where platforms were left out.
+    ``attached`` are signatures and the like, each after what it is about; ``signed_by`` are the
+    signatures of the image that were checked when the bundle was made.
     """
 
     source: Reference
@@ -63,6 +73,8 @@ class BundledImage:
     media_type: str
     upstream: Digest
     platforms: tuple[str, ...]
+    attached: tuple[Attachment, ...] = ()
+    signed_by: tuple[CheckedSignature, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +294,8 @@ def _image(entry: Fields) -> BundledImage:
         entry.text("mediaType"),
         entry.digest("upstream"),
         entry.texts("platforms"),
+        parse_attachments(entry),
+        parse_checked(entry),
     )
     if source.digest not in (None, image.upstream):
         entry.refuse("not the digest that the source names", "upstream")
@@ -329,8 +343,24 @@ def _check_images(predicate: Fields, statement: Statement) -> None:
     if len(set(sources)) != len(sources):
         predicate.refuse("one image stands twice", "images")
     for number, image in enumerate(statement.images):
-        if manifests.get(image.root) != image.media_type:
-            predicate.refuse("its root is no member of that type", f"images[{number}]")
+        roots = [(image.root, image.media_type)]
+        roots += [(one.root, one.media_type) for one in image.attached]
+        for root, kind in roots:
+            if manifests.get(root) != kind:
+                predicate.refuse("its root is no member of that type", f"images[{number}]")
+    _check_attached_tags(predicate, statement)
+
+
+def _check_attached_tags(predicate: Fields, statement: Statement) -> None:
+    """A tag of an attachment stands for one thing in its repository, and never for an image."""
+    named: dict[tuple[str, str | None], Digest | None] = {
+        (image.source.name, image.source.effective_tag): None for image in statement.images
+    }
+    for number, image in enumerate(statement.images):
+        for one in image.attached:
+            name = (image.source.name, one.tag)
+            if one.tag is not None and named.setdefault(name, one.root) != one.root:
+                predicate.refuse(f"the tag {one.tag} stands twice", f"images[{number}].attached")
 
 
 def _member_document(member: Member) -> dict[str, object]:
@@ -353,4 +383,6 @@ def _image_document(image: BundledImage) -> Mapping[str, Any]:
         "mediaType": image.media_type,
         "upstream": str(image.upstream),
         "platforms": list(image.platforms),
+        "attached": [attachment_document(one) for one in image.attached],
+        "signedBy": [checked_document(one) for one in image.signed_by],
     }

@@ -10,8 +10,8 @@ import pytest
 from airgap_shared.bundle import names
 from airgap_shared.bundle.index import check_index, compose_index
 from airgap_shared.errors import AirgapError, DocumentInvalid, DuplicateJSONKey, MemberMismatch
-from support.bundles import make_contents
-from support.images import make_image, platform_index
+from support.bundles import Attached, make_contents
+from support.images import make_artifact, make_image, platform_index
 
 CONTENTS = make_contents(
     {"nginx:1": make_image([b"one"]), "q.io/app": platform_index("app", "linux/amd64")}
@@ -108,3 +108,37 @@ def test_an_index_need_not_say_its_type() -> None:
 def test_an_index_with_a_key_twice_is_refused() -> None:
     with pytest.raises(DuplicateJSONKey):
         check_index(RAW[:-1] + b',"manifests":[]}', IMAGES, SIZES)
+
+
+def test_what_is_attached_is_listed_without_a_name() -> None:
+    app = platform_index("app", "linux/amd64")
+    sbom = make_artifact(b"sbom", "application/spdx+json", app)
+    contents = make_contents(
+        {"q.io/app": app, "other:1": make_image([b"one"])},
+        attached={
+            "q.io/app": [
+                Attached(sbom, app),
+                Attached(sbom, app, ".sbom"),
+                Attached(app.children[0], sbom, ".sig"),
+            ],
+            "other:1": [Attached(app, make_image([b"one"]), ".att")],
+        },
+    )
+    images = contents.statement.images
+    sizes = {m.digest: m.size for m in contents.statement.members}
+    raw = compose_index(images, sizes)
+    entries = json.loads(raw)["manifests"]
+    unnamed = [entry for entry in entries if "annotations" not in entry]
+    assert [entry["digest"] for entry in unnamed] == [sbom.digest, app.children[0].digest]
+    check_index(raw, images, sizes)
+    for entry in unnamed:
+        for changed in ([one for one in entries if one != entry], [*entries, entry]):
+            document = {**json.loads(raw), "manifests": changed}
+            with pytest.raises(MemberMismatch):
+                check_index(json.dumps(document).encode(), images, sizes)
+        entry["annotations"] = {names.REF_NAME: "name"}
+        with pytest.raises(MemberMismatch):
+            check_index(
+                json.dumps({**json.loads(raw), "manifests": entries}).encode(), images, sizes
+            )
+        del entry["annotations"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airgap_shared.bundle import names
+from airgap_shared.bundle.attachments import Attachment, CheckedSignature
 from airgap_shared.bundle.statement import (
     BundledImage,
     Member,
@@ -26,23 +28,37 @@ from airgap_shared.errors import (
     StatementInvalid,
 )
 from airgap_shared.oci import mediatype
+from airgap_shared.oci.attachment import AttachmentKind, cosign_tags
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.moment import format_time
 from airgap_shared.oci.reference import parse_reference
-from support.bundles import make_contents
-from support.images import make_image, platform_index
+from support.bundles import KEY, Attached, make_contents
+from support.images import make_artifact, make_image, platform_index
 
 Document = dict[str, Any]
 Place = tuple[str | int, ...]
 
+NGINX = make_image([b"one"])
+SBOM = make_artifact(b"sbom", "application/spdx+json", NGINX)
+SIGNATURE = make_image([b"signature"])
 CONTENTS = make_contents(
     {
-        "nginx:1.27": make_image([b"one"]),
+        "nginx:1.27": NGINX,
         "quay.io/org/app": platform_index("app", "linux/amd64", "linux/arm64"),
     },
     {"deploy.yaml": b"kind: Deployment\n", "more/service.yaml": b"kind: Service\n"},
+    {"nginx:1.27": [Attached(SBOM, NGINX), Attached(SIGNATURE, NGINX, ".sig")]},
 )
-STATEMENT = CONTENTS.statement
+CHECKED = CheckedSignature(
+    KEY.public_key.key_id, Digest.parse(NGINX.digest), Digest.parse(SIGNATURE.digest)
+)
+STATEMENT = replace(
+    CONTENTS.statement,
+    images=(
+        replace(CONTENTS.statement.images[0], signed_by=(CHECKED,)),
+        CONTENTS.statement.images[1],
+    ),
+)
 GOOD: Document = json.loads(STATEMENT.to_json())
 
 DIGESTS = st.one_of(
@@ -75,6 +91,30 @@ SOURCES = st.from_regex(
 )
 
 
+def checked_signatures(upstream: Digest) -> st.SearchStrategy[CheckedSignature]:
+    """Any signature of an image that was checked."""
+    keys = st.from_regex(r"SHA256:[A-Za-z0-9+/]{43}", fullmatch=True)
+    return st.builds(CheckedSignature, keys, st.just(upstream), DIGESTS)
+
+
+@st.composite
+def attachments(
+    draw: st.DrawFn, manifests: list[Member], with_tags: bool
+) -> tuple[Attachment, ...]:
+    """Any attachments that are right as far as it can be told without the manifests.
+
+    Each has a subject of its own, so that no tag stands twice.
+    """
+    found = []
+    for subject in draw(st.lists(DIGESTS, max_size=3, unique=True)):
+        root = draw(st.sampled_from(manifests))
+        tags: dict[str | None, AttachmentKind] = {None: draw(st.sampled_from(AttachmentKind))}
+        tags.update(cosign_tags(subject).items() if with_tags else ())
+        tag = draw(st.sampled_from(list(tags)))
+        found.append(Attachment(root.digest, str(root.media_type), subject, tag, tags[tag]))
+    return tuple(found)
+
+
 @st.composite
 def statements(draw: st.DrawFn) -> Statement:
     """Any statement that the specification allows."""
@@ -86,7 +126,8 @@ def statements(draw: st.DrawFn) -> Statement:
     if draw(st.booleans()):
         members.append(Member(names.INVENTORY, draw(SIZES), draw(DIGESTS), Role.INVENTORY))
     paths = st.from_regex(r"[a-z]{1,2}[0-9](/[a-z]{1,2}[0-9]){0,3}", fullmatch=True)
-    for path in draw(st.lists(paths, max_size=3, unique=True)):
+    several = st.lists(paths, max_size=3, unique=True)
+    for path in draw(several.filter(lambda found: names.conflicting_path(found) is None)):
         members.append(
             Member(names.APPLICATION + path, draw(SIZES), draw(DIGESTS), Role.APPLICATION)
         )
@@ -98,18 +139,21 @@ def statements(draw: st.DrawFn) -> Statement:
         for digest in digests[:split]
     ]
     blobs = [Member(names.blob_path(d), draw(SIZES), d, Role.BLOB) for d in digests[split:]]
-    images = []
+    images: list[BundledImage] = []
     for source in draw(st.lists(SOURCES, max_size=3, unique=True)) if manifests else []:
         root = draw(st.sampled_from(manifests))
         reference = parse_reference(source)
+        upstream = reference.digest or draw(DIGESTS)
         images.append(
             BundledImage(
                 reference,
                 (source,),
                 root.digest,
                 str(root.media_type),
-                reference.digest or draw(DIGESTS),
+                upstream,
                 draw(PLATFORMS),
+                draw(attachments(manifests, with_tags=not images)),
+                draw(st.lists(checked_signatures(upstream), max_size=2).map(tuple)),
             )
         )
     return Statement(draw(RELEASES), draw(WANTED), (*members, *manifests, *blobs), tuple(images))
@@ -202,6 +246,7 @@ def test_the_fields_that_are_tried_are_all_there_are() -> None:
         *("format", "critical", "base", "app", "version", "channel", "sequence", "created"),
         *("expires", "tool", "platforms", "members", "images", "totals", "bytes"),
         *("path", "size", "role", "source", "literals", "root", "mediaType", "upstream"),
+        *("attached", "signedBy", "subject", "tag", "kind", "key", "signature"),
     }
 
 
@@ -360,7 +405,7 @@ LAST = len(STATEMENT.members) - 1
         swap(0, 1),
         swap(1, 2),
         swap(2, LAST),
-        swap(LAST - 6, LAST),
+        swap(LAST - 10, LAST),
         lambda p: p["members"].pop(0),
         lambda p: p["members"].insert(1, p["members"][0]),
         lambda p: p["members"].insert(2, {**p["members"][1], "path": "index2.json"}),
@@ -442,8 +487,106 @@ def test_an_image_with_a_digest_was_named_by_it() -> None:
 
     parse_statement(encoded(changed(pin)))
     document = changed(pin)
-    document["predicate"]["images"][0]["upstream"] = f"sha256:{'0' * 64}"
+    document["predicate"]["images"][0].update(upstream=f"sha256:{'0' * 64}", signedBy=[])
     assert refusal(document).where.endswith(".images[0].upstream")
+
+
+SIGNED = STATEMENT.images[0].attached[1]
+
+
+def attached(change: Document) -> Document:
+    """The statement with the signature of its first image changed."""
+    return changed(lambda p: p["images"][0]["attached"][1].update(change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tag": f"sha256-{'0' * 64}.sig"},
+        {"tag": f"sha256-{SIGNED.subject.hex}"},
+        {"tag": f"sha256-{SIGNED.subject.hex}.att"},
+        {"tag": f"sha256-{SIGNED.subject.hex}.SIG"},
+        {"tag": f"sha256-{SIGNED.subject.hex.upper()}.sig"},
+        {"tag": f"sha512-{SIGNED.subject.hex}.sig"},
+        {"tag": f"airgap-{SIGNED.subject.hex}"},
+        {"tag": "1.27"},
+        {"tag": "shop_stable"},
+        {"tag": ""},
+        {"kind": "sbom"},
+        {"kind": "other"},
+        {"kind": "Signature"},
+        {"subject": f"sha256:{'0' * 64}"},
+        {"subject": f"sha512:{SIGNED.subject.hex * 2}"},
+        {"root": f"sha256:{'0' * 64}"},
+        {"mediaType": mediatype.OCI_INDEX},
+    ],
+    ids=repr,
+)
+def test_an_attachment_has_the_tag_of_its_subject_and_is_in_the_bundle(change: Document) -> None:
+    assert ".images[0]" in refusal(attached(change)).where
+
+
+def test_an_attachment_without_a_tag_may_be_of_any_kind() -> None:
+    for kind in AttachmentKind:
+        parse_statement(encoded(attached({"tag": None, "kind": kind.value})))
+
+
+def test_the_same_attachment_stands_once_and_in_a_bounded_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def twice(predicate: Document) -> None:
+        predicate["images"][0]["attached"] *= 2
+
+    assert refusal(changed(twice)).where.endswith(".images[0].attached")
+    monkeypatch.setattr(names, "ATTACHED_LIMIT", 2)
+    parse_statement(encoded(GOOD))
+    monkeypatch.setattr(names, "ATTACHED_LIMIT", 1)
+    assert "2 attachments, over 1" in refusal(GOOD).what
+
+
+def beside(change: Document, **entry: object) -> Callable[[Document], None]:
+    """Another image, with the signature of the first one, or another under the same tag."""
+
+    def add(predicate: Document) -> None:
+        image = copy.deepcopy(predicate["images"][0])
+        image["attached"] = [{**image["attached"][1], **entry}]
+        image.update(change)
+        predicate["images"].append(image)
+
+    return add
+
+
+def test_a_tag_of_an_attachment_stands_for_one_thing_in_a_repository() -> None:
+    other = {"source": "docker.io/library/nginx:2", "literals": ["nginx:2"]}
+    elsewhere = {"source": "quay.io/nginx:2", "literals": ["quay.io/nginx:2"]}
+    image = STATEMENT.images[0]
+    different: Document = {"root": str(image.root), "mediaType": image.media_type}
+    parse_statement(encoded(changed(beside(other))))
+    parse_statement(encoded(changed(beside(elsewhere, **different))))
+    problem = refusal(changed(beside(other, **different)))
+    assert problem.where.endswith(".images[2].attached")
+
+
+def test_a_tag_of_an_attachment_is_never_that_of_an_image() -> None:
+    name = f"docker.io/library/nginx:{SIGNED.tag}"
+    document = changed(beside({"source": name, "literals": [name], "attached": []}))
+    assert refusal(document).where.endswith(".images[0].attached")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"digest": f"sha256:{'0' * 64}"},
+        {"signature": "latest"},
+        {"key": "SHA256:short"},
+        {"key": f"MD5:{'A' * 43}"},
+        {"key": f"SHA256:{'A' * 42}\n"},
+    ],
+    ids=repr,
+)
+def test_a_checked_signature_is_of_the_image_and_of_a_key(change: Document) -> None:
+    document = changed(lambda p: p["images"][0]["signedBy"][0].update(change))
+    assert ".images[0].signedBy" in refusal(document).where
 
 
 def test_an_image_stands_once() -> None:
