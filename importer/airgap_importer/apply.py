@@ -12,6 +12,10 @@ from pathlib import Path
 from airgap_importer.coverage import Coverage
 from airgap_importer.history.memory import Memory
 from airgap_importer.history.receipt import Receipt
+from airgap_importer.mirrors.configurations import Configurations, compose_configurations
+from airgap_importer.mirrors.folder import FOLDER as MIRRORS
+from airgap_importer.mirrors.records import parse_records
+from airgap_importer.outputs import NO_OUTPUTS, Outputs
 from airgap_importer.overlay import (
     DEFAULT_DOWNSTREAM,
     OverlayDirectory,
@@ -62,6 +66,7 @@ class Applied:
     coverage: Coverage
     output: Path
     step: Step
+    mirrors: Configurations
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class Choices:
     check_blobs: bool = False
     read_back: bool = False
     downstream: str = DEFAULT_DOWNSTREAM
+    outputs: Outputs = NO_OUTPUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +143,8 @@ class Application:
                         self.memory.reached("tagged")
                     directory.switch(choices.downstream)
                     story.changed = _IMPORTED
-                    applied = self._applied(prepared, push, proof)
-                    self._record(directory, applied)
+                    applied = self._applied(prepared, push, proof, choices.outputs)
+                    self._record(directory, applied, choices.outputs)
                     story.changed = _DONE
         return applied
 
@@ -168,23 +174,34 @@ class Application:
         directory.check_place()
         return prove(prepared.overlay, rendering, promised, self._find())
 
-    def _applied(self, prepared: Prepared, push: Push, proof: Proof) -> Applied:
+    def _applied(self, prepared: Prepared, push: Push, proof: Proof, outputs: Outputs) -> Applied:
+        coverage = Coverage(prepared.overlay, proof)
+        records = parse_records(
+            self.bundle.statement.release.app,
+            self._relocation_record(prepared.relocation, outputs),
+            _encode(coverage.to_document()),
+        )
         return Applied(
             self.bundle.statement,
             prepared.relocation,
             push.report(),
-            Coverage(prepared.overlay, proof),
+            coverage,
             self.output,
             self.memory.step,
+            compose_configurations(records, outputs.kinds),
         )
 
-    def _record(self, directory: OverlayDirectory, applied: Applied) -> None:
+    def _relocation_record(self, relocation: Relocation, outputs: Outputs) -> bytes:
+        record = self._earlier.document_with(relocation)
+        return _encode({**record, "plainHttp": outputs.plain_http})
+
+    def _record(self, directory: OverlayDirectory, applied: Applied, outputs: Outputs) -> None:
         """Write what is kept beside the overlay, and remember the import."""
         relocation = applied.relocation
-        record = self._earlier.document_with(relocation)
-        directory.write_record(RELOCATION, _encode(record))
+        directory.write_record(RELOCATION, self._relocation_record(relocation, outputs))
         directory.write_record(RELOCATION_TABLE, relocation.to_csv().encode())
         directory.write_record(COVERAGE, _encode(applied.coverage.to_document()))
+        directory.write_folder(MIRRORS, applied.mirrors.files)
         receipt = self.memory.remember()
         directory.write_record(RECEIPT, _encode(self._receipt(receipt, applied)))
 

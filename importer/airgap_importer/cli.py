@@ -21,6 +21,7 @@ from airgap_importer.history.cli import (
     state_app,
     status,
 )
+from airgap_importer.mirrors.cli import MirrorsOption, mirrors, written_text
 from airgap_importer.trustcli import trust as trust_commands
 from airgap_shared.console.access import state_folder
 from airgap_shared.console.application import (
@@ -63,6 +64,7 @@ app = make_application(
 HostArgument = Annotated[str, typer.Argument(metavar="HOST", help="The registry, HOST[:PORT].")]
 app.command("status")(status)
 app.command("audit")(audit)
+app.command("mirrors")(mirrors)
 app.add_typer(state_app)
 app.add_typer(trust_commands, name="trust")
 
@@ -107,6 +109,7 @@ def apply(
         str,
         typer.Option("--downstream", metavar="NAME", help="Your overlay, made once and kept."),
     ] = "this-cluster",
+    mirror_kinds: MirrorsOption = None,
     allow_rollback: Annotated[
         int | None,
         typer.Option(
@@ -141,6 +144,7 @@ def apply(
         from airgap_importer.apply import Application, Choices
         from airgap_importer.history.folder import latest_seen
         from airgap_importer.history.memory import Memory, Terms
+        from airgap_importer.outputs import Outputs
         from airgap_importer.relocation import parse_target
         from airgap_importer.rendering import choose_renderer
         from airgap_shared.bundle.admission import Consent, Gate, check_clock
@@ -191,7 +195,8 @@ def apply(
             application = Application(
                 verified, target, registry, output, jobs, progress, memory, finished_first
             )
-            choices = Choices(move_tags, check_blobs, read_back, downstream)
+            outputs = Outputs(tuple(mirror_kinds or ()), plain_http)
+            choices = Choices(move_tags, check_blobs, read_back, downstream, outputs)
             if dry_run:
                 _print_plan(application.plan(choices), form)
                 return
@@ -324,6 +329,7 @@ def _print_applied(applied: Applied, form: Format) -> None:
                 "references": list(proof.references),
             },
             "coverage": coverage.to_document(),
+            "mirrors": applied.mirrors.to_document(),
         },
         f"{'already imported' if applied.step == 'same' else 'imported'} "
         f"{release.app} {release.version}: {count} images in "
@@ -334,9 +340,19 @@ def _print_applied(applied: Applied, form: Format) -> None:
         f"  {coverage.summary()}: see {applied.output}/.airgap/coverage.json\n"
         f"  proven by {proof.renderer}: {proof.uses} uses, all of images in the target\n\n"
         f"{_relocated(applied.relocation)}\n"
-        f"deploy with: kubectl apply -k {applied.output}/overlays/midstream" + _to_create(applied),
+        f"deploy with: kubectl apply -k {applied.output}/overlays/midstream"
+        + _to_create(applied)
+        + _mirrored(applied),
         form,
     )
+
+
+def _mirrored(applied: Applied) -> str:
+    """The mirror configurations that were written, and what they leave out."""
+    if not applied.mirrors.by_kind:
+        return ""
+    notes = "".join(f"\n  {note}" for note in applied.mirrors.notes)
+    return f"\n{written_text(applied.mirrors, applied.output)}{notes}"
 
 
 def _to_create(applied: Applied) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from airgap_importer.proof import Proof
 from airgap_importer.rewriting import Means, Overlay, Rewrite
-from airgap_shared.kube.uses import ImageUse, Verdict
+from airgap_shared.kube.uses import Embedded, ImageUse, Piece, Verdict
 
 FORMAT = 1
 
@@ -55,6 +55,7 @@ class Coverage:
 
 
 def _rewritten(rewrite: Rewrite) -> dict[str, object]:
+    fields = [_field(piece, value) for piece, value in rewrite.fields]
     return {
         "place": rewrite.use.place,
         "rule": rewrite.use.rule,
@@ -62,6 +63,24 @@ def _rewritten(rewrite: Rewrite) -> dict[str, object]:
         "target": rewrite.target.reference,
         "means": rewrite.means.value,
         "file": rewrite.file,
+        **({"fields": fields} if fields else {}),
+    }
+
+
+def _field(piece: Piece, value: str) -> dict[str, object]:
+    """A field of a split reference, by the way to it in the innermost document that it is in."""
+    document, path, rest = "", piece.path, piece.inside
+    for number, step in enumerate(piece.inside):
+        if isinstance(step, Embedded):
+            before = "".join(map(str, piece.inside[:number]))
+            document = f"{piece.path}{before}|yaml[{step.document}]"
+            path, rest = step.path, piece.inside[number + 1 :]
+    return {
+        "role": piece.role.value,
+        "document": document,
+        "path": list(path.parts),
+        "value": value,
+        "whole": not rest,
     }
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from airgap_shared.bundle.names import is_safe_component
 
 PARTIAL = ".partial"
+ASIDE = ".aside"
 
 _DEEPEST = 16
 _OUR_DEPTH = 4
@@ -112,6 +113,23 @@ def replace_file(parent: int, name: str, content: bytes) -> None:
     sync(parent)
 
 
+def replace_tree(parent: int, name: str, tree: Tree) -> None:
+    """Put a directory in the place of what is there, whole; an empty one is not written at all."""
+    partial = name + PARTIAL
+    remove(parent, partial)
+    if not tree:
+        remove(parent, name)
+    else:
+        write_tree(parent, partial, tree)
+        if kind_of(parent, name) == "directory":
+            exchange(parent, partial, parent, name)
+        else:
+            remove(parent, name)
+            os.rename(partial, name, src_dir_fd=parent, dst_dir_fd=parent)
+        remove(parent, partial)
+    sync(parent)
+
+
 def remove(parent: int, name: str) -> None:
     """Remove a file, a link or a whole directory; nothing where there is nothing."""
     match kind_of(parent, name):
@@ -169,7 +187,7 @@ def exchange(parent: int, name: str, other_parent: int, other: str) -> None:
 
 def exchange_by_renames(parent: int, name: str, other_parent: int, other: str) -> None:
     """Swap two existing names in three steps; for a moment ``other`` is not there."""
-    aside = f"{name}.aside"
+    aside = name + ASIDE
     os.rename(other, aside, src_dir_fd=other_parent, dst_dir_fd=parent)
     try:
         os.rename(name, other, src_dir_fd=parent, dst_dir_fd=other_parent)

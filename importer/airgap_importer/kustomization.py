@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from airgap_importer.imagestransformer import ImageEntry
 from airgap_importer.patchtarget import PatchTarget
-from airgap_importer.yamltext import quoted, value_text
+from airgap_importer.yamltext import comment, quoted, value_text
 from airgap_shared.kube.replacing import Change
 
 FILE_NAME = "kustomization.yaml"
@@ -25,7 +25,6 @@ _CREATE = (
     "# These objects have no name of their own: kubectl apply cannot apply them. Create them with",
     "# kubectl create -f on this file, as often as they are needed.",
 )
-_UNPRINTABLE = re.compile(r"[^ -~→]")
 _DULL = re.compile(r"[^a-z0-9.]+")
 _LONGEST_NAME = 80
 
@@ -61,7 +60,7 @@ def patch_text(patch: Patch) -> bytes:
     """The JSON patch of one object (RFC 6902), each value tested before it is replaced."""
     return _text(
         *_GENERATED,
-        *map(_comment, patch.remarks),
+        *map(comment, patch.remarks),
         *(line for change in patch.changes for line in _operations(change)),
     )
 
@@ -137,10 +136,6 @@ def _operations(change: Change) -> Iterator[str]:
         yield f"- op: {operation}"
         yield f"  path: {quoted(change.path.json_pointer)}"
         yield f"  value: {value_text(value, 4)}"
-
-
-def _comment(text: str) -> str:
-    return "# " + _UNPRINTABLE.sub("?", text)
 
 
 def _list(key: str, values: Iterable[str]) -> Iterator[str]:

@@ -13,12 +13,13 @@ import errno
 import fcntl
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap_importer.filetree import (
+    ASIDE,
     PARTIAL,
     Tree,
     kind_of,
@@ -28,6 +29,7 @@ from airgap_importer.filetree import (
     opened,
     remove,
     replace_file,
+    replace_tree,
     sync,
     tree_of,
     write_tree,
@@ -252,6 +254,23 @@ class OverlayDirectory:
         with _told(self.path):
             replace_file(self._state, name, content)
 
+    def write_folder(self, name: str, files: Mapping[str, bytes]) -> None:
+        """Put a folder of these files into ``.airgap`` in place of the one there; none for none.
+
+        Raises:
+            OverlayRefused: a path is not safe, or two exclude each other.
+            OverlayNotWritable, DiskFull: it cannot be written.
+
+        """
+        if not is_safe_component(name) or name in (MARKER, *_STAGED):
+            raise ValueError(f"{name!r} cannot name a folder of records")
+        try:
+            tree = tree_of(files)
+        except ValueError as error:
+            raise OverlayRefused(f"records do not fit together: {error}") from error
+        with _told(self.path):
+            replace_tree(self._state, name, tree)
+
     def _make_downstream(self, name: str) -> None:
         with ExitStack() as stack:
             overlays = opened(stack, self._folder, "overlays")
@@ -323,7 +342,7 @@ def _bridged(folder: int) -> str:
 def _tidy(state: int, bridged: str) -> None:
     """Remove what a killed run left, but for the staged tree that is in use."""
     for name in names_in(state):
-        if name.endswith(PARTIAL) or (name in _STAGED and name != bridged):
+        if name.endswith((PARTIAL, ASIDE)) or (name in _STAGED and name != bridged):
             remove(state, name)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap_importer.filetree import PARTIAL, kind_of, names_in, opened
+from airgap_shared.bundle.names import is_application_name
 from airgap_shared.errors import OverlayNotOurs
 from airgap_shared.oci.fields import Fields, parse_json
 
@@ -58,7 +59,41 @@ def check_ownership(folder: int, path: Path, app: str) -> None:
     check_places(folder, path)
 
 
+def application_of(path: Path) -> str:
+    """The application that an overlay directory belongs to.
+
+    Raises:
+        OverlayNotOurs: it is none of ours, or cannot be read.
+
+    """
+    try:
+        with ExitStack() as stack:
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, folder)
+            app = _marked(opened(stack, folder, STATE), path)
+    except OSError as problem:
+        raise _no_overlay(f"{problem.strerror}", path) from problem
+    if not is_application_name(app):
+        raise _no_overlay("its marker names no application", path)
+    return app
+
+
+def _no_overlay(why: str, path: Path) -> OverlayNotOurs:
+    return OverlayNotOurs(
+        f"the directory is no overlay of airgap-import: {why}",
+        where=str(path),
+        next_step="name a directory that apply has written",
+    )
+
+
 def _check_marker(state: int, path: Path, app: str) -> None:
+    marked = _marked(state, path)
+    if marked != app:
+        raise not_ours(f"belongs to the application {marked[:100]!r}", path)
+
+
+def _marked(state: int, path: Path) -> str:
+    """The application that the marker names."""
     where = f"{path}/{STATE}/{MARKER}"
     if kind_of(state, MARKER) != "other":
         raise not_ours("has a marker that is no file", path)
@@ -70,8 +105,7 @@ def _check_marker(state: int, path: Path, app: str) -> None:
         fields.refuse("the overlay was made by another version of this tool", "format")
     if fields.text("tool") != _TOOL:
         fields.refuse("the overlay was made by another tool", "tool")
-    if fields.text("app") != app:
-        raise not_ours(f"belongs to the application {fields.text('app')[:100]!r}", path)
+    return fields.text("app")
 
 
 def check_places(folder: int, path: Path) -> None:

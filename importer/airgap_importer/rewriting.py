@@ -21,12 +21,12 @@ from airgap_importer.kustomization import (
 )
 from airgap_importer.patching import Field, Patches, make_patches
 from airgap_importer.relocation import RelocatedImage, Relocation
-from airgap_importer.splitting import SplitUse, field_of, set_pieces
+from airgap_importer.splitting import PieceField, SplitUse, field_of, set_pieces
 from airgap_shared.errors import UnrewrittenImage
 from airgap_shared.kube.imagetokens import read_reference
 from airgap_shared.kube.objects import KubeObject, ManifestFile
 from airgap_shared.kube.replacing import Change, Edit, changes_of, with_changes
-from airgap_shared.kube.uses import ImageUse, Verdict
+from airgap_shared.kube.uses import ImageUse, Piece, Verdict
 
 BASE = "base"
 MIDSTREAM = "overlays/midstream"
@@ -44,12 +44,16 @@ class Means(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """What was decided for one use of an image; ``file`` is the generated file that does it."""
+    """What was decided for one use of an image; ``file`` is the generated file that does it.
+
+    ``fields`` are those of a split reference, each with what it will hold.
+    """
 
     use: ImageUse
     target: RelocatedImage
     means: Means
     file: str
+    fields: tuple[tuple[Piece, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,10 @@ def compose_overlay(
     deployed = frozenset(arrangement.deployed)
     return Overlay(
         generated,
-        tuple(_rewrite(plan, entries, patches, to_create) for plan in planned),
+        tuple(
+            replace(_rewrite(plan, entries, patches, to_create), fields=edits.fields_of(plan.use))
+            for plan in planned
+        ),
         arrangement.deployed,
         {obj: found for obj, found in changes.items() if obj in deployed},
         created,
@@ -144,11 +151,21 @@ def _plan(uses: Iterable[ImageUse], relocation: Relocation) -> list[Planned]:
 
 @dataclass(frozen=True, slots=True)
 class _Edits:
-    """The edits by object, and where split references are among them."""
+    """The edits by object, and where split references are among them.
+
+    ``texts`` are what the fields of those will hold, where that is something new.
+    """
 
     by_object: Mapping[KubeObject, Sequence[Edit]]
     split: frozenset[Field]
     remarks: Mapping[KubeObject, Sequence[str]]
+    texts: Mapping[PieceField, str]
+
+    def fields_of(self, use: ImageUse) -> tuple[tuple[Piece, str], ...]:
+        """The fields of a split reference, each with what it will hold."""
+        return tuple(
+            (piece, self.texts.get(field_of(use, piece), piece.text)) for piece in use.pieces
+        )
 
     def changes(self) -> dict[KubeObject, tuple[Change, ...]]:
         """The changes of whole values, by object; objects without one are left out."""
@@ -173,7 +190,10 @@ def _edits_of(planned: Iterable[Planned]) -> _Edits:
     for obj, edits in pieces.items():
         by_object[obj].extend(edits)
     fields = frozenset((obj, edit.path) for obj, edits in pieces.items() for edit in edits)
-    return _Edits(by_object, fields, remarks)
+    texts = {
+        (obj, edit.path, edit.inside): edit.after for obj, edits in pieces.items() for edit in edits
+    }
+    return _Edits(by_object, fields, remarks, texts)
 
 
 def _after(plan: Planned) -> str:

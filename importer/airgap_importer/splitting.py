@@ -18,7 +18,7 @@ from airgap_shared.kube.splitreferences import compose_pieces
 from airgap_shared.kube.uses import FieldPath, ImageUse, Piece, PieceRole, Step
 
 _Texts = Mapping[PieceRole, str]
-_Field = tuple[KubeObject, FieldPath, tuple[Step, ...]]
+PieceField = tuple[KubeObject, FieldPath, tuple[Step, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class SplitUse:
     use: ImageUse
     target: RelocatedImage
 
-    def fields(self) -> Iterator[_Field]:
+    def fields(self) -> Iterator[PieceField]:
         """The fields that the pieces stand in."""
         for piece in self.use.pieces:
             yield field_of(self.use, piece)
 
 
-def field_of(use: ImageUse, piece: Piece) -> _Field:
+def field_of(use: ImageUse, piece: Piece) -> PieceField:
     """Where a piece stands; two uses that share a piece have the same field."""
     return use.object, piece.path, piece.inside
 
@@ -69,7 +69,7 @@ def set_pieces(uses: Sequence[SplitUse]) -> dict[KubeObject, list[Edit]]:
 
 def _connected(uses: Iterable[SplitUse]) -> list[list[SplitUse]]:
     """The uses in groups that share no field with another group."""
-    groups: list[tuple[set[_Field], list[SplitUse]]] = []
+    groups: list[tuple[set[PieceField], list[SplitUse]]] = []
     for split in uses:
         fields, members = set(split.fields()), [split]
         apart = []
@@ -83,7 +83,7 @@ def _connected(uses: Iterable[SplitUse]) -> list[list[SplitUse]]:
     return [members for _, members in groups]
 
 
-def _values_of(group: Sequence[SplitUse], problems: list[str]) -> dict[_Field, str]:
+def _values_of(group: Sequence[SplitUse], problems: list[str]) -> dict[PieceField, str]:
     """One value for every field of a group; what stands in the way goes to ``problems``."""
     layouts = []
     for split in group:
@@ -115,8 +115,10 @@ def _namespace_in_registry(texts: _Texts) -> bool:
     return "/" in texts.get(PieceRole.REGISTRY, "")
 
 
-def _united(group: Sequence[SplitUse], choice: Sequence[_Texts]) -> tuple[dict[_Field, str], str]:
-    values: dict[_Field, str] = {}
+def _united(
+    group: Sequence[SplitUse], choice: Sequence[_Texts]
+) -> tuple[dict[PieceField, str], str]:
+    values: dict[PieceField, str] = {}
     for split, texts in zip(group, choice, strict=True):
         for piece in _joined(split.use.pieces):
             field = field_of(split.use, piece)

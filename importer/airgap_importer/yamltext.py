@@ -8,6 +8,7 @@ import re
 _PLAIN_ENOUGH = re.compile(r"[ -~]*")
 # Several lines that begin and end with something to see: every reader gives them back as they are.
 _LINES = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)\n(?:[ -~]*[!-~]\n|\n)*(?:[ -~]*[!-~])?")
+_UNPRINTABLE = re.compile(r"[^ -~→]")
 # Legal in JSON, but line breaks or not printable in YAML 1.1.
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
@@ -17,6 +18,11 @@ def quoted(text: str) -> str:
     if _PLAIN_ENOUGH.fullmatch(text):
         return "'" + text.replace("'", "''") + "'"
     return json_text(text)
+
+
+def comment(text: str) -> str:
+    """A line that YAML and TOML readers pass over, whatever the text."""
+    return "# " + _UNPRINTABLE.sub("?", text)
 
 
 def value_text(value: object, indent: int) -> str:
