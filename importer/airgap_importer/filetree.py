@@ -116,6 +116,8 @@ def replace_file(parent: int, name: str, content: bytes) -> None:
 def replace_tree(parent: int, name: str, tree: Tree) -> None:
     """Put a directory in the place of what is there, whole; an empty one is not written at all."""
     partial = name + PARTIAL
+    if not tree and kind_of(parent, name) == "absent":
+        return
     remove(parent, partial)
     if not tree:
         remove(parent, name)
