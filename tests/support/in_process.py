@@ -8,27 +8,38 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
+
+from typer.main import get_command
 
 import airgap_bundler.cli
 import airgap_importer.cli
 from support.commands import PATIENCE, Finished
 from support.tally import TALLY, Zero
 
-_APPS = {"airgap-bundle": airgap_bundler.cli.app, "airgap-import": airgap_importer.cli.app}
+# Made once: typer reads the signature of every command each time it is called.
+_COMMANDS = {
+    "airgap-bundle": get_command(airgap_bundler.cli.app),
+    "airgap-import": get_command(airgap_importer.cli.app),
+}
 #: Where commands keep what they remember, unless the environment says so already.
 _STATE = "AIRGAP_STATE_DIR"
 
 
-def run_here(folder: Path, *command: str | Path, stdin: bytes = b"") -> Finished:
+def run_here(
+    folder: Path,
+    *command: str | Path,
+    stdin: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+) -> Finished:
     """Run ``airgap-bundle …`` or ``airgap-import …`` in ``folder`` to its end.
 
-    The environment is the test's own, but for the state, which is kept beside the folder; what
-    needs a clean one, or is to be killed or measured, belongs into a Shell.
+    Without an ``environment`` it is the test's own, but for the state, which is kept beside the
+    folder. What is to be killed or measured belongs into a Shell.
     """
     name, *arguments = map(str, command)
     out, err = io.StringIO(), io.StringIO()
@@ -37,10 +48,10 @@ def run_here(folder: Path, *command: str | Path, stdin: bytes = b"") -> Finished
         stack.enter_context(redirect_stdout(out))
         stack.enter_context(redirect_stderr(err))
         stack.enter_context(_standard_input(stdin))
-        stack.enter_context(_own_state(folder))
+        stack.enter_context(_surroundings(folder, environment))
         stack.enter_context(_patience())
         try:
-            _APPS[name](arguments, prog_name=name)
+            _COMMANDS[name](arguments, prog_name=name)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         except Exception:
@@ -71,16 +82,22 @@ def _standard_input(content: bytes) -> Iterator[None]:
 
 
 @contextmanager
-def _own_state(folder: Path) -> Iterator[None]:
-    before = os.environ.get(_STATE)
-    os.environ[_STATE] = str(state_of(folder))
+def _surroundings(folder: Path, environment: Mapping[str, str] | None) -> Iterator[None]:
+    before = dict(os.environ)
+    if environment is None:
+        os.environ[_STATE] = str(state_of(folder))
+    else:
+        _replace_environment(environment)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[_STATE]
-        else:
-            os.environ[_STATE] = before
+        _replace_environment(before)
+
+
+def _replace_environment(variables: Mapping[str, str]) -> None:
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
 
 
 @contextmanager

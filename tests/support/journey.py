@@ -16,6 +16,7 @@ from airgap_shared.oci.reference import Reference, parse_reference
 from airgap_shared.trust.privatekey import PrivateKey
 from support.commands import Finished, Shell
 from support.images import BuiltImage, make_image
+from support.in_process import run_here
 from support.judging import error_name, judge_ending
 from support.pushing import push_image
 
@@ -94,7 +95,7 @@ class Journey:
         """
         app = self.folder / "app"
         shutil.copytree(manifests, app, dirs_exist_ok=True)
-        found = succeeded(self.shell.run("airgap-bundle", "discover", app, "--format", "json"))
+        found = succeeded(self._run("airgap-bundle", "discover", app, "--format", "json"))
         digests: dict[str, str] = {}
         replaced: dict[str, str] = {}
         for entry in json.loads(found.out)["images"]:
@@ -110,7 +111,7 @@ class Journey:
 
     def create(self, *options: str | Path, measure: bool = False) -> Finished:
         """Run create to its end, for linux/amd64 unless told otherwise."""
-        return self.shell.run(*self.create_command(*options), measure=measure)
+        return self._run(*self.create_command(*options), measure=measure)
 
     def create_command(self, *options: str | Path) -> tuple[str | Path, ...]:
         """The command line of create."""
@@ -126,7 +127,7 @@ class Journey:
     def verify(self, *options: str, bundle: str = BUNDLE, stdin: bytes = b"") -> Finished:
         """Run verify to its end."""
         command = ("airgap-import", "verify", bundle, "--key", "vendor.pub", *options)
-        return self.shell.run(*command, stdin=stdin)
+        return self._run(*command, stdin=stdin)
 
     def apply(
         self,
@@ -136,9 +137,8 @@ class Journey:
         measure: bool = False,
     ) -> Finished:
         """Run apply to its end."""
-        return self.shell.run(
-            *self.apply_command(*options, bundle=bundle), stdin=stdin, measure=measure
-        )
+        command = self.apply_command(*options, bundle=bundle)
+        return self._run(*command, stdin=stdin, measure=measure)
 
     def apply_command(self, *options: str | Path, bundle: str = BUNDLE) -> tuple[str | Path, ...]:
         """The command line of apply."""
@@ -161,6 +161,13 @@ class Journey:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def _run(self, *command: str | Path, stdin: bytes = b"", measure: bool = False) -> Finished:
+        """In this process, for starting another takes longer than most commands do."""
+        if measure:
+            return self.shell.run(*command, stdin=stdin, measure=True)
+        environment = self.shell.environment
+        return run_here(self.folder, *command, stdin=stdin, environment=environment)
 
     def _push_stand_in(self, named: Reference) -> str:
         # One digest under two names is one image.

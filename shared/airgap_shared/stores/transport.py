@@ -87,7 +87,7 @@ class Transport(oras.provider.Registry):
         super().__init__(endpoint.authority, insecure=endpoint.plain_http, auth_backend=_BACKEND)
         self._settings = settings
         self._timing = settings.patience.timing
-        self._prepare_session(context or ssl.create_default_context())
+        self._prepare_session(context)
         self.redactor = Redactor()
         self.redactor.learn(*settings.proxies.values())
         authorization = Authorization(endpoint, credentials, self.send, settings, self.redactor)
@@ -168,7 +168,7 @@ class Transport(oras.provider.Registry):
         """Close every connection."""
         self.session.close()
 
-    def _prepare_session(self, context: ssl.SSLContext) -> None:
+    def _prepare_session(self, context: ssl.SSLContext | None) -> None:
         session = self.session
         # No ~/.netrc, no proxies and no CA bundles from the environment.
         session.trust_env = False
@@ -180,7 +180,7 @@ class Transport(oras.provider.Registry):
         adapter = _Adapter(context, self._settings.jobs * 2, pools)
         for prefix in ("https://", "http://"):
             session.mount(prefix, adapter)
-        if context.verify_mode is ssl.CERT_NONE:
+        if context is not None and context.verify_mode is ssl.CERT_NONE:
             # Said once by whoever chose it, not once a request.
             warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
 
@@ -244,8 +244,10 @@ class _Stream:
 class _Adapter(requests.adapters.HTTPAdapter):
     """Connections by our own TLS context, which alone decides what is trusted."""
 
-    def __init__(self, context: ssl.SSLContext, size: int, pools: Mapping[str, _Pool]) -> None:
-        self._context = context
+    def __init__(
+        self, context: ssl.SSLContext | None, size: int, pools: Mapping[str, _Pool]
+    ) -> None:
+        self._given = context
         super().__init__(pool_connections=16, pool_maxsize=size)
         self._pools = dict(pools)
         self.poolmanager.pool_classes_by_scheme = self._pools
@@ -263,11 +265,18 @@ class _Adapter(requests.adapters.HTTPAdapter):
         cert: str | tuple[str, str] | None = None,
     ) -> tuple[_HostParams, _PoolKwargs]:
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        if host["scheme"] == "http":
+            return host, {"cert_reqs": "CERT_REQUIRED"}
         unverified = self._context.verify_mode is ssl.CERT_NONE
         return host, {
             "ssl_context": self._context,
             "cert_reqs": "CERT_NONE" if unverified else "CERT_REQUIRED",
         }
+
+    @functools.cached_property
+    def _context(self) -> ssl.SSLContext:
+        """The system's trust where none was given, read when it is needed: it is large."""
+        return self._given or ssl.create_default_context()
 
     def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
         """Nothing: the base class would add its own list of authorities to the context."""
