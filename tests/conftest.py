@@ -17,7 +17,7 @@ from support.kinds.proxy import BehaviourProxy, Kind, MakeKind
 from support.tls import Authority, Certificate
 from support.token_server import MakeTokenServer, TokenPolicy, TokenServer
 
-pytest_plugins = ("support.scoreboard",)
+pytest_plugins = ("support.scoreboard", "support.registries_page")
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile(

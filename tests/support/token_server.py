@@ -35,19 +35,21 @@ class TokenPolicy:
 
     ``users`` maps names to passwords; a user may do everything, somebody unnamed only the
     ``anonymous`` actions; with ``anonymous=None`` a request without credentials is a 401.
-    ``read_only`` lists repositories where nobody is granted more than pull. The registry
-    refuses a token ``lifetime`` seconds after it was made.
+    ``read_only`` lists repositories where nobody is granted more than pull, ``readers`` users who
+    are granted no more anywhere. The registry refuses a token ``lifetime`` seconds after it was
+    made.
     """
 
     users: Mapping[str, str] = field(default_factory=dict)
     anonymous: frozenset[str] | None = frozenset({"pull"})
     lifetime: int = 300
     read_only: frozenset[str] = frozenset()
+    readers: frozenset[str] = frozenset()
     one_scope_only: bool = False
 
     def grants(self, user: str | None, repository: str, action: str) -> bool:
         """Whether an action is allowed."""
-        if repository in self.read_only and action != "pull":
+        if action != "pull" and (repository in self.read_only or user in self.readers):
             return False
         return user is not None or action in (self.anonymous or ())
 
