@@ -20,7 +20,7 @@ from airgap_shared.stores.redaction import Redactor
 from airgap_shared.stores.refusals import judge, read_complaint
 from airgap_shared.stores.retrying import Transient, parse_retry_after
 from airgap_shared.stores.settings import ClientSettings, Patience
-from airgap_shared.stores.tokens import TokenService
+from airgap_shared.stores.tokens import IdentityRefused, TokenService
 from fuzz.target import Target, Turns
 from support.clients import FakeClock
 
@@ -110,7 +110,7 @@ def _feed_token(data: bytes) -> None:
     service = TokenService(_ENDPOINT, send, settings, redactor)
     try:
         token = service.token(challenge, Access.to("a", "pull"), _IDENTITY)
-    except Transient as fault:
+    except (Transient, IdentityRefused) as fault:
         assert _SECRET not in str(fault.error)
         raise fault.error from fault
     except AirgapError as refusal:

@@ -23,6 +23,9 @@ class Identities:
     def lookup(self, host: str, repository: str) -> Credential | None:
         return self._by_host.get(host)
 
+    def renew(self, host: str, repository: str, stale: Credential) -> Credential | None:
+        return None
+
 
 class FakeClock:
     """Time that passes only by sleeping, and remembers each pause."""

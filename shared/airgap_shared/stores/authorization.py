@@ -22,7 +22,7 @@ from airgap_shared.stores.exchange import Access, Answer, Request
 from airgap_shared.stores.redaction import Redactor, readable
 from airgap_shared.stores.refusals import judge
 from airgap_shared.stores.settings import ClientSettings
-from airgap_shared.stores.tokens import TokenService
+from airgap_shared.stores.tokens import IdentityRefused, TokenService
 
 _log = logging.getLogger(__name__)
 #: Answers to a first ``GET /v2/`` that leave it to the real requests to say what they need.
@@ -36,6 +36,10 @@ class Credentials(Protocol):
 
     def lookup(self, host: str, repository: str) -> Credential | None:
         """The identity for a repository (or for all of a host), if there is one."""
+        ...
+
+    def renew(self, host: str, repository: str, stale: Credential) -> Credential | None:
+        """Another identity than one that was refused; nothing if it is the only one."""
         ...
 
 
@@ -59,7 +63,13 @@ class Grant:
     kind: Kind = Kind.NOTHING
     header: str | None = field(default=None, repr=False)
     token: str = field(default="", repr=False)
+    credential: Credential | None = field(default=None, repr=False)
     unasked: bool = False
+
+    @property
+    def renewable(self) -> bool:
+        """Whether it is a password that may have ended, and can be had anew."""
+        return self.credential is not None and self.credential.renewable
 
 
 _NOTHING = Grant()
@@ -127,11 +137,41 @@ class Authorization:
         if scheme.scheme == "basic":
             if credential is None or not credential.username:
                 return _NOTHING
-            return Grant(Kind.BASIC, f"Basic {credential.basic}")
+            return Grant(Kind.BASIC, f"Basic {credential.basic}", credential=credential)
         if credential is None and not access.scopes:
             return _NOTHING
-        token = self._tokens.token(scheme, access, credential)
+        token = self._token(scheme, access, credential)
         return Grant(Kind.TOKEN, f"Bearer {token}", token)
+
+    def renew(self, access: Access, stale: Credential | None) -> bool:
+        """Have another identity from where the refused one came; false if that is fixed.
+
+        Helpers and AWS give passwords for some hours, and an import may take longer.
+
+        Raises:
+            AuthFailed: its source fails.
+
+        """
+        if stale is None or not stale.renewable:
+            return False
+        with self._lock:
+            if self._known.get(access.repository) != stale:
+                # Another thread was here before.
+                return True
+            fresh = self._credentials.renew(self._endpoint.host, access.repository, stale)
+            if fresh is None:
+                return False
+            self._redactor.learn(*fresh.secrets)
+            _log.info("the credentials for %s have ended; going on with new ones", self.host)
+            self._known = {
+                name: fresh if one == stale else one for name, one in self._known.items()
+            }
+            return True
+
+    @property
+    def host(self) -> str:
+        """The registry."""
+        return self._endpoint.host
 
     def refused(self, request: Request, grant: Grant, answer: Answer, renewed: bool) -> None:
         """Prepare another try after a 401; ``renewed`` says that this is not the first.
@@ -147,6 +187,10 @@ class Authorization:
             return
         if grant.unasked and self._learn_late(challenges):
             return
+        if grant.kind is Kind.BASIC and not renewed and self.renew(access, grant.credential):
+            return
+        if grant.kind is Kind.BASIC and not challenges:
+            raise self._hidden(request)
         if grant.kind is Kind.NOTHING:
             raise AuthFailed(
                 f"{self._endpoint.host} wants a login, and no credentials are known for it",
@@ -191,6 +235,29 @@ class Authorization:
             if self._scheme is None:
                 self._scheme = _choose(challenges)
             return self._scheme is not None
+
+    def _token(self, scheme: Challenge, access: Access, credential: Credential | None) -> str:
+        try:
+            return self._tokens.token(scheme, access, credential)
+        except IdentityRefused as refusal:
+            if not self.renew(access, credential):
+                raise refusal.error from None
+        try:
+            return self._tokens.token(scheme, access, self.credential(access.repository))
+        except IdentityRefused as refusal:
+            raise refusal.error from None
+
+    def _hidden(self, request: Request) -> Denied:
+        """The refusal that Harbor gives for a project that is missing, or not for this account.
+
+        It names no way to log in, for another login would not help (v2auth, getChallenge).
+        """
+        return Denied(
+            f"{self._endpoint.host} has no such project or repository, or the account"
+            f"{self._whose(request.access)} may not see it",
+            where=request.where,
+            next_step="have it created, or have the permission granted",
+        )
 
     def _short_of_permission(
         self, request: Request, challenges: Sequence[Challenge]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from airgap_shared.errors import AuthFailed, RegistryRejected
-from airgap_shared.stores.authorization import Authorization, Send
+from airgap_shared.stores.authorization import Authorization, Grant, Kind, Send
 from airgap_shared.stores.endpoint import Endpoint, Origin
 from airgap_shared.stores.exchange import Answer, Request
+from airgap_shared.stores.lapse import examine
 from airgap_shared.stores.origins import REDIRECTS, redirect_target
 from airgap_shared.stores.redaction import Redactor
 from airgap_shared.stores.refusals import judge
@@ -69,12 +70,30 @@ class Conversation:
         for _ in range(_MAX_SENDS):
             grant = self._authorization.grant(request.access)
             answer = self._send(request, grant.header)
+            lapsed = False
+            if answer.status == 403 and grant.renewable and not renewed:
+                answer, lapsed = self._examined(request, grant, answer)
+            if lapsed and self._authorization.renew(request.access, grant.credential):
+                renewed = True
+                continue
             if answer.status != 401 or 401 in request.accepted:
                 return answer
             answer.close()
             self._authorization.refused(request, grant, answer, renewed)
-            renewed = bool(grant.token)
+            renewed = grant.kind is not Kind.NOTHING
         raise AuthFailed("the registry refuses what it asked for", where=request.where)
+
+    def _examined(self, request: Request, grant: Grant, answer: Answer) -> tuple[Answer, bool]:
+        """The same answer, and whether it says that a password has ended.
+
+        To a HEAD it can say nothing, so ``/v2/`` is asked.
+        """
+        if request.method != "HEAD":
+            return examine(answer)
+        url = f"{self._endpoint.base_url}/v2/"
+        asked = Request("GET", url, self._endpoint.host, (), request.access)
+        asked_answer, lapsed = examine(self._send(asked, grant.header))
+        return answer, lapsed or asked_answer.status == 401
 
     def _storage_refuses(self, request: Request, answer: Answer) -> Transient:
         """The storage behind the registry: its signed addresses expire and are then made anew."""

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 class Credential:
     """A user and password, a token to get tokens with, or a token to show as it is.
 
-    ``identity_token`` is an OAuth2 refresh token; ``registry_token`` a bearer token.
+    ``identity_token`` is an OAuth2 refresh token; ``registry_token`` a bearer token. One that is
+    ``renewable`` was made by a program or service that makes new ones when it has ended.
     """
 
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
     registry_token: str = field(default="", repr=False)
+    renewable: bool = field(default=False, compare=False)
 
     @property
     def basic(self) -> str:

@@ -83,8 +83,8 @@ def read_answer(output: bytes, program: str, server: str) -> Credential:
     if not isinstance(user, str) or not isinstance(secret, str) or not secret:
         raise _failure(program, server, "gives no credentials as JSON")
     if user == TOKEN_USER:
-        return Credential(identity_token=secret)
-    return Credential(user, secret)
+        return Credential(identity_token=secret, renewable=True)
+    return Credential(user, secret, renewable=True)
 
 
 def _failure(program: str, server: str, what: str) -> AuthFailed:

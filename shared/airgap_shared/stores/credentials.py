@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,11 +60,16 @@ class CredentialSources:
         return Path(get("DOCKER_CONFIG") or self.home / ".docker", "config.json")
 
 
+#: What has identities made for hosts that it knows, after all others were asked in vain.
+Issue = Callable[[str], Credential | None]
+
+
 class CredentialStore:
     """Looks identities up; files and helpers are asked once, by whichever thread comes first."""
 
-    def __init__(self, sources: CredentialSources) -> None:
+    def __init__(self, sources: CredentialSources, issue: Issue | None = None) -> None:
         self._sources = sources
+        self._issue = issue
         self._lock = threading.Lock()
         self._files: list[AuthFile] | None = None
         self._answers: dict[tuple[str, str], Credential | None] = {}
@@ -83,7 +88,35 @@ class CredentialStore:
             if self._files is None:
                 self._files = list(self._read_files())
             found = (self._in_file(file, host, repository) for file in self._files)
-            return next((credential for credential in found if credential is not None), None)
+            known = next((credential for credential in found if credential is not None), None)
+            return known or self._issued(host)
+
+    def renew(self, host: str, repository: str, stale: Credential) -> Credential | None:
+        """Another identity than one that was refused, from a helper or issuer asked once more.
+
+        Nothing where it came from the user or a file: asking again would give the same.
+
+        Raises:
+            AuthFailed: a credential helper or issuer fails.
+
+        """
+        with self._lock:
+            server = _server(host)
+            self._answers = {
+                asked: answer
+                for asked, answer in self._answers.items()
+                if asked[1] != server or answer != stale
+            }
+        found = self.lookup(host, repository)
+        return None if found == stale else found
+
+    def _issued(self, host: str) -> Credential | None:
+        if self._issue is None:
+            return None
+        key = ("", _server(host))
+        if key not in self._answers:
+            self._answers[key] = self._issue(host)
+        return self._answers[key]
 
     def _read_files(self) -> Iterable[AuthFile]:
         named = self._sources.auth_file
@@ -107,7 +140,7 @@ class CredentialStore:
         return None
 
     def _ask(self, helper: str, host: str, file: AuthFile, required: bool) -> Credential | None:
-        server = DOCKER_HUB_KEY if normal_key(host) == DEFAULT_REGISTRY else host
+        server = _server(host)
         if (helper, server) not in self._answers:
             self._answers[helper, server] = self._run(helper, server, file, required)
         return self._answers[helper, server]
@@ -125,3 +158,8 @@ class CredentialStore:
             # Left behind by Docker Desktop in many home folders; most registries need no login.
             _log.warning("%s, named by %s, is not installed", problem, file.path)
             return None
+
+
+def _server(host: str) -> str:
+    """What a helper is asked about."""
+    return DOCKER_HUB_KEY if normal_key(host) == DEFAULT_REGISTRY else host

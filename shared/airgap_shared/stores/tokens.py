@@ -33,6 +33,14 @@ _CLIENT_ID = "airgap-bundle"
 _TOKEN = re.compile(r"[!-~]+")
 
 
+class IdentityRefused(Exception):
+    """The token server does not take the user and password; the error to report says so."""
+
+    def __init__(self, error: AuthFailed) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 @dataclass(slots=True)
 class _Slot:
     """The token for one set of scopes, and the lock of whoever fetches it."""
@@ -65,6 +73,7 @@ class TokenService:
 
         Raises:
             UnsafeTokenRealm: the registry names a token server that must not be asked.
+            IdentityRefused: the token server does not accept the credential.
             AuthFailed: the token server gives none.
             Transient: it may give one later.
 
@@ -95,7 +104,10 @@ class TokenService:
         request, header = self._request(challenge, access, credential)
         answer = self._send(request, header)
         if answer.status != 200:
-            raise self._refusal(request, answer)
+            refusal = self._refusal(request, answer)
+            if answer.status == 401 and isinstance(refusal, AuthFailed):
+                raise IdentityRefused(refusal)
+            raise refusal
         raw = answer.body(TOKEN_LIMIT)
         token, lifetime = _read(raw, request.where)
         self._redactor.learn(token)

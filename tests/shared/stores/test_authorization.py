@@ -190,6 +190,9 @@ def test_credentials_that_cannot_be_read_are_reported(htpasswd_registry: DockerR
         def lookup(self, host: str, repository: str) -> Credential | None:
             raise CredentialsInvalid("no", where=f"{host} {repository}")
 
+        def renew(self, host: str, repository: str, stale: Credential) -> Credential | None:
+            return None
+
     endpoint = Endpoint(htpasswd_registry.host, plain_http=True)
     with (
         Registry(endpoint, Unreadable(), None, replace(IMPATIENT, writes=False)) as client,
