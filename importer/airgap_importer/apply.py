@@ -9,12 +9,14 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from airgap_importer.assignments import merged
 from airgap_importer.coverage import Coverage
 from airgap_importer.history.memory import Memory
 from airgap_importer.history.receipt import Receipt
 from airgap_importer.mirrors.configurations import Configurations, compose_configurations
 from airgap_importer.mirrors.folder import FOLDER as MIRRORS
 from airgap_importer.mirrors.records import parse_records
+from airgap_importer.naming import Names, Naming
 from airgap_importer.outputs import NO_OUTPUTS, Outputs
 from airgap_importer.overlay import (
     DEFAULT_DOWNSTREAM,
@@ -24,9 +26,11 @@ from airgap_importer.overlay import (
     check_overlay_directory,
     open_overlay_directory,
 )
+from airgap_importer.profiles import RegistryKind
 from airgap_importer.proof import Find, Proof, check_changes, promised_by, prove
 from airgap_importer.pushing import Push, PushReport
 from airgap_importer.pushplan import PushPlan, PushPlanner
+from airgap_importer.recognition import profile_of
 from airgap_importer.relocation import Relocation, Target, relocate
 from airgap_importer.relocationrecord import RelocationRecord, load_relocation_record
 from airgap_importer.rendering import Renderer, Rendering
@@ -73,6 +77,7 @@ class Applied:
 class Prepared:
     """What an import is going to do, found out before anything is changed."""
 
+    names: Names
     relocation: Relocation
     overlay: Overlay
     plan: PushPlan
@@ -88,6 +93,8 @@ class Choices:
     read_back: bool = False
     downstream: str = DEFAULT_DOWNSTREAM
     outputs: Outputs = NO_OUTPUTS
+    registry_kind: RegistryKind = RegistryKind.AUTO
+    naming: Naming = Naming.LAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +158,17 @@ class Application:
     def _prepare(self, choices: Choices) -> Prepared:
         """Everything that can fail before anything is changed."""
         place = check_overlay_directory(self.output, self.bundle.statement.release.app)
-        relocation = self._relocate()
-        overlay = self._compose(relocation)
-        check_overlay(overlay, self.bundle.files, choices.downstream)
         self.registry.ping()
         self.memory.ask_registry(self.registry)
+        introduction = self.registry.introduction()
+        profile = profile_of(self.target.registry, introduction, choices.registry_kind)
+        scheme = Names(choices.naming, profile)
+        relocation = self._relocate(scheme)
+        overlay = self._compose(relocation)
+        check_overlay(overlay, self.bundle.files, choices.downstream)
         check_blobs = choices.check_blobs or choices.read_back
         planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs, check_blobs)
-        return Prepared(relocation, overlay, planner.plan(choices.move_tags), place)
+        return Prepared(scheme, relocation, overlay, planner.plan(choices.move_tags), place)
 
     def _prove(
         self, directory: OverlayDirectory, prepared: Prepared, push: Push, renderer: Renderer
@@ -168,7 +178,9 @@ class Application:
         What is rendered is found by its path, so that has to lead to what was written.
         """
         staged = directory.stage(prepared.overlay, self.bundle.files)
-        promised = replace(promised_by(prepared.relocation), digests=self._present(push))
+        promised = replace(
+            promised_by(prepared.relocation), digests=_present(prepared.relocation, push)
+        )
         directory.check_place()
         rendering = self._render(renderer, staged)
         directory.check_place()
@@ -192,17 +204,18 @@ class Application:
         )
 
     def _relocation_record(self, relocation: Relocation, outputs: Outputs) -> bytes:
-        record = self._earlier.document_with(relocation)
+        record = self._earlier.document_with(relocation, self.target)
         return _encode({**record, "plainHttp": outputs.plain_http})
 
     def _record(self, directory: OverlayDirectory, applied: Applied, outputs: Outputs) -> None:
         """Write what is kept beside the overlay, and remember the import."""
         relocation = applied.relocation
+        earlier = self._earlier
         directory.write_record(RELOCATION, self._relocation_record(relocation, outputs))
         directory.write_record(RELOCATION_TABLE, relocation.to_csv().encode())
         directory.write_record(COVERAGE, _encode(applied.coverage.to_document()))
         directory.write_folder(MIRRORS, applied.mirrors.files)
-        receipt = self.memory.remember()
+        receipt = self.memory.remember(self._names(relocation, earlier))
         directory.write_record(RECEIPT, _encode(self._receipt(receipt, applied)))
 
     def _render(self, renderer: Renderer, staged: StagedOverlay) -> Rendering:
@@ -214,15 +227,14 @@ class Application:
             self.progress.end()
         return rendering
 
-    def _present(self, push: Push) -> Mapping[str, frozenset[Digest]]:
-        return {
-            f"{self.target.registry}/{repository}": digests
-            for repository, digests in push.verified().items()
-        }
+    def _relocate(self, scheme: Names) -> Relocation:
+        earlier = merged(self._earlier.in_target(self.target), self.memory.names)
+        return relocate(self.bundle.statement.images, self.target, earlier, scheme)
 
-    def _relocate(self) -> Relocation:
-        earlier = self._earlier.in_target(self.target)
-        return relocate(self.bundle.statement.images, self.target, earlier)
+    def _names(self, relocation: Relocation, earlier: RelocationRecord) -> Mapping[str, str]:
+        """Every assignment after this import, those of former images included."""
+        current = {image.source.name: image.destination for image in relocation.images.values()}
+        return merged(current, earlier.in_target(self.target))
 
     @property
     def _earlier(self) -> RelocationRecord:
@@ -262,6 +274,12 @@ class Application:
                 "references": list(proof.references),
             },
         }
+
+
+def _present(relocation: Relocation, push: Push) -> Mapping[str, frozenset[Digest]]:
+    """What was verified in the registry, by the names that the cluster pulls from."""
+    verified = push.verified()
+    return {image.name: verified[image.destination] for image in relocation.images.values()}
 
 
 def _manifest(file: ManifestFile) -> Manifest:

@@ -22,6 +22,9 @@ from airgap_importer.history.cli import (
     status,
 )
 from airgap_importer.mirrors.cli import MirrorsOption, mirrors, written_text
+from airgap_importer.naming import Naming
+from airgap_importer.profiles import RegistryKind
+from airgap_importer.targetoptions import NamingOption, PullEndpointOption, RegistryTypeOption
 from airgap_importer.trustcli import trust as trust_commands
 from airgap_shared.console.access import state_folder
 from airgap_shared.console.application import (
@@ -77,6 +80,9 @@ def apply(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the overlay is written.")
     ],
+    registry_type: RegistryTypeOption = RegistryKind.AUTO,
+    naming: NamingOption = Naming.LAST,
+    pull_endpoint: PullEndpointOption = "",
     keys: KeysOption = None,
     threshold: ThresholdOption = None,
     policy: PolicyOption = None,
@@ -160,7 +166,7 @@ def apply(
 
         trust = TrustOptions(keys, threshold, named, signatures, now, policy)
         trusted, clock, folder = trust.policy(), clock_reading(), state_folder(state_dir)
-        target = parse_target(endpoint, namespace, plain_http)
+        target = parse_target(endpoint, namespace, plain_http, pull_endpoint)
         moment = check_clock(trust.moment(clock), latest_seen(folder), trusted)
         gate = Gate(trusted, moment, named, str(target))
         flags = {
@@ -195,8 +201,11 @@ def apply(
             application = Application(
                 verified, target, registry, output, jobs, progress, memory, finished_first
             )
-            outputs = Outputs(tuple(mirror_kinds or ()), plain_http)
-            choices = Choices(move_tags, check_blobs, read_back, downstream, outputs)
+            pulled_plain = pull_endpoint.startswith("http://") if pull_endpoint else plain_http
+            outputs = Outputs(tuple(mirror_kinds or ()), pulled_plain)
+            choices = Choices(
+                move_tags, check_blobs, read_back, downstream, outputs, registry_type, naming
+            )
             if dry_run:
                 _print_plan(application.plan(choices), form)
                 return

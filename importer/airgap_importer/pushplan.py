@@ -70,7 +70,7 @@ class PushPlan:
         """The repositories in which something has to be stored, each once, in order."""
         found = [plan.repository for plan in self.repositories if plan.missing or plan.unkept]
         found += [wanted.repository for wanted in self.lists]
-        return tuple(dict.fromkeys([*found, *(tag.image.repository for tag in self.due)]))
+        return tuple(dict.fromkeys([*found, *(tag.image.destination for tag in self.due)]))
 
     @property
     def to_send(self) -> tuple[Descriptor, ...]:
@@ -121,12 +121,12 @@ class PushPlanner:
     def _roots(self) -> dict[str, tuple[Digest, ...]]:
         roots: dict[str, dict[Digest, None]] = {}
         for image in self._relocation.images.values():
-            roots.setdefault(image.repository, {})[image.digest] = None
+            roots.setdefault(image.destination, {})[image.digest] = None
         return {repository: tuple(digests) for repository, digests in roots.items()}
 
     def _tagged(self) -> tuple[RelocatedImage, ...]:
         tagged = {
-            (image.repository, image.tag): image
+            (image.destination, image.tag): image
             for image in self._relocation.images.values()
             if image.tag is not None
         }
@@ -151,7 +151,7 @@ class PushPlanner:
 
     def _plan_lists(self, repositories: Sequence[RepositoryPlan]) -> tuple[DueList, ...]:
         """The lists to extend; one that the bundle brings under its tag is signed as it is."""
-        brought = {(image.repository, image.tag) for image in self._tagged()}
+        brought = {(image.destination, image.tag) for image in self._tagged()}
         lists = [
             one
             for plan in repositories

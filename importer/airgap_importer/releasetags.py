@@ -27,7 +27,7 @@ class DueTag:
     @property
     def name(self) -> str:
         """The tag as a reference spells it."""
-        return f"{self.image.name}:{self.image.tag}"
+        return f"{self.image.pushed_name}:{self.image.tag}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class ReleaseTags:
         """
         found = for_each(
             self.images,
-            lambda image, _: registry.head_manifest(image.repository, image.tag or ""),
+            lambda image, _: registry.head_manifest(image.destination, image.tag or ""),
             jobs,
         )
         due = tuple(
@@ -112,10 +112,10 @@ class TagSetter:
         image = tag.image
         manifest = self.manifests[image.digest]
         self.target.put_manifest(
-            image.repository, image.tag or "", manifest.raw, manifest.media_type
+            image.destination, image.tag or "", manifest.raw, manifest.media_type
         )
         self.done.append(tag.name)
-        found = self.target.head_manifest(image.repository, image.tag or "")
+        found = self.target.head_manifest(image.destination, image.tag or "")
         if found is None or found.digest != image.digest:
             raise RegistryIntegrity(
                 f"the tag names {found.digest if found else 'nothing'}, not {image.digest}",

@@ -6,23 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from airgap_importer.assignments import Assignment
 from airgap_importer.relocation import Relocation, Target
 from airgap_shared.errors import StateCorrupt
 from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.oci.reference import parse_reference
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Assignment:
-    """The repository that a source name was given in a registry."""
-
-    name: str
-    registry: str
-    repository: str
-
-    def to_document(self) -> dict[str, str]:
-        """The assignment as JSON writes it."""
-        return {"name": self.name, "registry": self.registry, "repository": self.repository}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +24,23 @@ class RelocationRecord:
         return {
             entry.name: entry.repository
             for entry in sorted(self.assignments)
-            if entry.registry == target.registry
-            and entry.repository.rpartition("/")[0] == target.path
+            if (entry.registry, entry.path) == (target.registry, target.path)
+            and entry.repository.startswith(target.repository(""))
         }
 
-    def document_with(self, relocation: Relocation) -> dict[str, object]:
+    def document_with(self, relocation: Relocation, target: Target) -> dict[str, object]:
         """The record after an import: its images, and what was assigned besides.
 
         Without the latter, a later source could be given the repository of a former one.
         """
         current = {
-            Assignment(image.source.name, image.registry, image.repository)
+            Assignment(image.source.name, target.registry, target.path, image.destination)
             for image in relocation.images.values()
         }
         former = sorted(self.assignments - current)
         return {
             **relocation.to_document(),
+            "path": target.path,
             "former": [entry.to_document() for entry in former],
         }
 
@@ -71,15 +60,25 @@ def load_relocation_record(path: Path) -> RelocationRecord:
     except OSError as problem:
         raise StateCorrupt(f"cannot be read: {problem.strerror}", where=where) from problem
     fields = Fields(parse_json(raw, where, StateCorrupt), where, StateCorrupt)
-    named = [
-        (parse_reference(entry.text("source"), entry.place).name, entry)
+    current = fields.optional_text("path")
+    found = [
+        _assignment(parse_reference(entry.text("source"), entry.place).name, entry, current)
         for entry in fields.records("images")
     ]
     if "former" in fields:
-        named += [(entry.text("name"), entry) for entry in fields.records("former")]
-    return RelocationRecord(
-        frozenset(
-            Assignment(name, entry.text("registry"), entry.text("repository"))
-            for name, entry in named
-        )
-    )
+        found += [
+            _assignment(entry.text("name"), entry, entry.optional_text("path"))
+            for entry in fields.records("former")
+        ]
+    return RelocationRecord(frozenset(found))
+
+
+def _assignment(name: str, entry: Fields, path: str | None) -> Assignment:
+    """One entry; the first versions of this tool wrote no path, and only one more component."""
+    registry, repository = entry.text("registry"), entry.text("repository")
+    pushed = entry.optional_text("pushed")
+    if pushed is not None:
+        registry, _, repository = pushed.partition("/")
+    if path is None:
+        path = repository.rpartition("/")[0]
+    return Assignment(name, registry, path, repository)

@@ -83,7 +83,7 @@ def _feed_record(data: bytes) -> None:
     for image in relocation.images.values():
         assert is_valid_repository(image.repository), image
         assert image.repository.startswith("apps/"), image
-    json.dumps(record.document_with(relocation)).encode()
+    json.dumps(record.document_with(relocation, target)).encode()
 
 
 def _image(source: str) -> BundledImage:
@@ -97,6 +97,8 @@ def _records() -> Iterator[bytes]:
     relocation = relocate([_image("nginx:1"), _image("a.io/b/nginx:1")], target, {})
     former = {"name": "x.io/y", "registry": "reg.example:5000", "repository": "apps/y"}
     yield json.dumps({**relocation.to_document(), "former": [former]}).encode()
+    elsewhere = {**former, "path": "apps", "repository": "elsewhere/y"}
+    yield json.dumps({**relocation.to_document(), "path": "apps", "former": [elsewhere]}).encode()
     entry = {"source": "docker.io/library/nginx:1", "registry": "reg.example:5000"}
     yield json.dumps({"images": [{**entry, "repository": "apps/../x"}]}).encode()
     yield json.dumps({"images": [{**entry, "repository": "apps/n"}], "former": []}).encode()

@@ -6,7 +6,7 @@ An import asks it at the moments at which an older release could slip in, and te
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,11 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from airgap_importer.assignments import merged, remembered
 from airgap_importer.history import folder as places
 from airgap_importer.history.auditlog import append_entry
 from airgap_importer.history.journal import Journal
 from airgap_importer.history.receipt import Receipt
-from airgap_importer.history.registryreceipt import UNWILLING, RegistryReceipts
+from airgap_importer.history.registryreceipt import UNWILLING, KeptReceipt, RegistryReceipts
 from airgap_importer.history.state import ImportState
 from airgap_importer.relocation import Target
 from airgap_shared.bundle.admission import Accepted, Candidate, Consent, Gate, Step, check_sequence
@@ -60,7 +61,7 @@ class Memory:
         self._candidate: Candidate | None = None
         self._state = ImportState("", "")
         self._remote: RegistryReceipts | None = None
-        self._known: Receipt | None = None
+        self._known: KeptReceipt | None = None
         self._remembered = False
         self.step = Step.FIRST
 
@@ -123,10 +124,14 @@ class Memory:
             self._note(f"warning: {self._remote.where} cannot be read ({problem.name}): {_ALONE}")
             self._remote = None
             return
-        there = (
-            self._known.accepted_by(f"the registry, {self._remote.where}") if self._known else None
-        )
-        self._compare([*self._here(), *([there] if there else [])])
+        keeper = f"the registry, {self._remote.where}"
+        there = [self._known.receipt.accepted_by(keeper)] if self._known else []
+        self._compare([*self._here(), *there])
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The repositories that sources were given by earlier imports, from here or elsewhere."""
+        return merged(self._state.names, self._known.names if self._known else {})
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -167,8 +172,8 @@ class Memory:
         if self._remote is not None:
             self.ask_registry(self._remote.registry)
 
-    def remember(self) -> Receipt:
-        """Note that everything was imported; the last step.
+    def remember(self, names: Mapping[str, str]) -> Receipt:
+        """Note that everything was imported, and by which names; the last step.
 
         Raises:
             StateNotWritable, DiskFull, RegistryError: a part of it could not be noted; the same
@@ -182,8 +187,10 @@ class Memory:
         place = self._locked_place
         document = json.dumps(receipt.to_document(), indent=1, sort_keys=True) + "\n"
         places.write_receipt(place, receipt, document.encode())
-        places.write_state(place, self._state.with_receipt(receipt, self._terms.clock))
-        self._keep_in_registry(receipt)
+        kept = KeptReceipt(receipt, remembered(merged(names, self.names)))
+        state = self._state.with_receipt(receipt, self._terms.clock, kept.names)
+        places.write_state(place, state)
+        self._keep_in_registry(kept)
         self._journal.note("end")
         self._remembered = True
         return receipt
@@ -217,16 +224,17 @@ class Memory:
 
     def _receipt(self) -> Receipt:
         """A new receipt, or the one that there is of the same release."""
-        for receipt in (self._state.channels.get(self.candidate.release.channel), self._known):
+        there = self._known.receipt if self._known else None
+        for receipt in (self._state.channels.get(self.candidate.release.channel), there):
             if receipt is not None and receipt.statement == self.candidate.statement:
                 return receipt
         return Receipt.of(self.candidate, self._gate.now, self.step, self._terms.agreed)
 
-    def _keep_in_registry(self, receipt: Receipt) -> None:
+    def _keep_in_registry(self, kept: KeptReceipt) -> None:
         if self._remote is None:
             return
         try:
-            self._remote.keep(receipt)
+            self._remote.keep(kept)
         except UNWILLING as problem:
             self._note(f"warning: {self._remote.where} cannot be kept ({problem.name}): {_ALONE}")
         except RegistryError as problem:

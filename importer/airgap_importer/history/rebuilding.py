@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from airgap_importer.assignments import merged
 from airgap_importer.history.folder import load_state, locked_place, set_aside, write_state
 from airgap_importer.history.receipt import Receipt
 from airgap_importer.history.registryreceipt import RegistryReceipts
@@ -42,7 +43,8 @@ def rebuild_state(
             set_aside(place)
             state = ImportState(str(target), app)
         known = state.channels.get(channel)
-        if known is not None and known.sequence >= found.sequence:
+        if known is not None and known.sequence >= found.receipt.sequence:
             return known
-        write_state(place, state.with_receipt(found, None))
-    return found
+        names = merged(state.names, found.names)
+        write_state(place, state.with_receipt(found.receipt, None, names))
+    return found.receipt

@@ -1,8 +1,9 @@
 """The receipt of the newest import, kept in the target registry for other hosts to see.
 
 It is an OCI artifact in the repository ``PATH/airgap-receipts`` under a tag for application and
-channel: a manifest with the receipt as an annotation, so that one request reads it. What the
-registry says can only raise what this host remembers itself, never lower it.
+channel: a manifest with the receipt as an annotation, so that one request reads it; another one
+has the repositories that sources were given. What the registry says can only raise what this host
+remembers itself, never lower it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from airgap_importer.assignments import parse_assignments
 from airgap_importer.history.receipt import Receipt, parse_receipt
 from airgap_importer.pushplan import keep_tag
 from airgap_importer.relocation import RECEIPTS, Target
@@ -28,6 +31,7 @@ from airgap_shared.stores.ports import ImageTarget
 
 ARTIFACT_TYPE = "application/vnd.airgap-bundle.receipt.v1+json"
 ANNOTATION = "dev.airgap-bundle.receipt"
+NAMES_ANNOTATION = "dev.airgap-bundle.names"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 _EMPTY = b"{}"
@@ -35,6 +39,14 @@ _EMPTY = b"{}"
 _PLAIN_CHANNEL = re.compile(r"[A-Za-z0-9.-]{1,48}")
 #: What a registry answers that cannot, or may not, keep receipts.
 UNWILLING = (Denied, RegistryRejected, TagImmutable)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReceipt:
+    """A receipt as a registry has it, and the repositories by source name that go with it."""
+
+    receipt: Receipt
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,7 @@ class RegistryReceipts:
         """The receipt's full name."""
         return f"{self.target.registry}/{self.repository}:{self.tag}"
 
-    def newest(self) -> Receipt | None:
+    def newest(self) -> KeptReceipt | None:
         """The receipt that is there; None when there is none.
 
         Raises:
@@ -85,14 +97,14 @@ class RegistryReceipts:
                 "without a receipt, older bundles are recognised by this host alone",
             ) from problem
 
-    def keep(self, receipt: Receipt) -> None:
+    def keep(self, kept: KeptReceipt) -> None:
         """Make this the newest receipt, unless it is.
 
         Raises:
             RegistryError: as always; :data:`UNWILLING` where receipts are not wanted.
 
         """
-        raw = self._compose(receipt)
+        raw = self._compose(kept)
         digest = Digest.of(raw)
         found = self.registry.head_manifest(self.repository, self.tag)
         if found is not None and found.digest == digest:
@@ -103,7 +115,10 @@ class RegistryReceipts:
         for reference in (str(digest), keep_tag(digest), self.tag):
             self.registry.put_manifest(self.repository, reference, raw, _MANIFEST)
 
-    def _compose(self, receipt: Receipt) -> bytes:
+    def _compose(self, kept: KeptReceipt) -> bytes:
+        annotations = {ANNOTATION: json.dumps(kept.receipt.to_document(), sort_keys=True)}
+        if kept.names:
+            annotations[NAMES_ANNOTATION] = json.dumps(dict(kept.names), sort_keys=True)
         empty = {"mediaType": _EMPTY_TYPE, "digest": str(Digest.of(_EMPTY)), "size": len(_EMPTY)}
         document = {
             "schemaVersion": 2,
@@ -111,17 +126,22 @@ class RegistryReceipts:
             "artifactType": ARTIFACT_TYPE,
             "config": empty,
             "layers": [empty],
-            "annotations": {ANNOTATION: json.dumps(receipt.to_document(), sort_keys=True)},
+            "annotations": annotations,
         }
         return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
-    def _parse(self, raw: bytes) -> Receipt:
+    def _parse(self, raw: bytes) -> KeptReceipt:
         fields = Fields(parse_json(raw, self.where), self.where)
-        text = fields.text_map("annotations").get(ANNOTATION)
+        annotations = fields.text_map("annotations")
+        text = annotations.get(ANNOTATION)
         if text is None:
             fields.refuse("no receipt in it", f"annotations.{ANNOTATION}")
         inner = Fields(parse_json(text.encode(), self.where, RegistryIntegrity), self.where)
         receipt = parse_receipt(inner, RegistryIntegrity)
         if (receipt.app, receipt.channel) != (self.app, self.channel):
             fields.refuse("the receipt of another application or channel")
-        return receipt
+        names = parse_json(annotations.get(NAMES_ANNOTATION, "{}").encode(), self.where)
+        return KeptReceipt(
+            receipt,
+            parse_assignments(Fields({"names": names}, self.where), "names", str(self.target)),
+        )

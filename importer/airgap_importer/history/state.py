@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from airgap_importer.assignments import parse_assignments
 from airgap_importer.history.receipt import FORMAT, Receipt, check_format, parse_receipt
 from airgap_shared.errors import ContentRefused, StateCorrupt
 from airgap_shared.oci.fields import Fields, parse_json
@@ -17,21 +18,29 @@ from airgap_shared.oci.moment import format_time, parse_time
 class ImportState:
     """The receipts of the newest imports by channel, and the latest time that the clock showed.
 
-    ``target`` is the registry and path that it is about.
+    ``target`` is the registry and path that it is about; ``names`` are the repositories there that
+    sources were given.
     """
 
     target: str
     app: str
     channels: Mapping[str, Receipt] = field(default_factory=dict)
     latest_seen: datetime | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
-    def with_receipt(self, receipt: Receipt, clock: datetime | None) -> ImportState:
-        """The state after an import; ``clock`` is None where the clock was not believed."""
+    def with_receipt(
+        self, receipt: Receipt, clock: datetime | None, names: Mapping[str, str] | None = None
+    ) -> ImportState:
+        """The state after an import; ``clock`` is None where the clock was not believed.
+
+        ``names`` are all assignments that are known, None for those that are here.
+        """
         seen = [moment for moment in (self.latest_seen, clock) if moment is not None]
         return replace(
             self,
             channels={**self.channels, receipt.channel: receipt},
             latest_seen=max(seen, default=None),
+            names=self.names if names is None else names,
         )
 
     def to_json(self) -> bytes:
@@ -44,6 +53,7 @@ class ImportState:
                 channel: receipt.to_document() for channel, receipt in self.channels.items()
             },
             "latestSeen": format_time(self.latest_seen) if self.latest_seen else None,
+            "names": dict(self.names),
         }
         return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
 
@@ -79,4 +89,5 @@ def _parse(raw: bytes, where: str) -> ImportState:
     latest = parse_time(text) if text is not None else None
     if text is not None and latest is None:
         fields.refuse("not a time", "latestSeen")
-    return ImportState(fields.text("target"), app, receipts, latest)
+    target = fields.text("target")
+    return ImportState(target, app, receipts, latest, parse_assignments(fields, "names", target))

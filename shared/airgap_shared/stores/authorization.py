@@ -19,6 +19,7 @@ from airgap_shared.stores.challenge import Challenge, parse_challenges
 from airgap_shared.stores.credential import Credential
 from airgap_shared.stores.endpoint import Endpoint
 from airgap_shared.stores.exchange import Access, Answer, Request
+from airgap_shared.stores.introduction import Introduction
 from airgap_shared.stores.redaction import Redactor, readable
 from airgap_shared.stores.refusals import judge
 from airgap_shared.stores.settings import ClientSettings
@@ -97,6 +98,12 @@ class Authorization:
         self._known: dict[str, Credential | None] = {}
         self._scheme: Challenge | None = None
         self._learnt = False
+        self._introduction = Introduction()
+
+    @property
+    def introduction(self) -> Introduction:
+        """What the registry answered when the scheme was learnt."""
+        return self._introduction
 
     def learn(self) -> None:
         """Ask ``/v2/`` without credentials which scheme the registry wants, once.
@@ -209,9 +216,10 @@ class Authorization:
         url = f"{self._endpoint.base_url}/v2/"
         request = Request("GET", url, self._endpoint.host, ())
         answer = self._send(request, None)
+        challenges = parse_challenges(answer.challenges)
+        self._introduction = Introduction(answer.status, answer.headers, challenges)
         if answer.status == 401:
             answer.close()
-            challenges = parse_challenges(answer.challenges)
             scheme = _choose(challenges)
             if scheme is None:
                 raise AuthFailed(

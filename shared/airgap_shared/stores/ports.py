@@ -8,6 +8,7 @@ from typing import Protocol
 
 from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
+from airgap_shared.stores.introduction import Introduction
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,9 @@ class ImageTarget(ImageLookup, Protocol):
 
     def ping(self) -> None:
         """Prove that the registry answers and takes the credentials."""
+
+    def introduction(self) -> Introduction:
+        """How the registry introduces itself to strangers."""
 
     def fetch_blob(self, repository: str, digest: Digest, size: int) -> Iterator[bytes]:
         """The content of a blob, its last chunk withheld until size and digest are proven."""

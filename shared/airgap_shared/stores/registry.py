@@ -25,6 +25,7 @@ from airgap_shared.stores.authorization import Credentials
 from airgap_shared.stores.download import Download
 from airgap_shared.stores.endpoint import Endpoint
 from airgap_shared.stores.exchange import Access, Answer, Request
+from airgap_shared.stores.introduction import Introduction
 from airgap_shared.stores.ports import FetchedManifest
 from airgap_shared.stores.retrying import Attempts, Transient, retry
 from airgap_shared.stores.settings import ClientSettings
@@ -85,6 +86,11 @@ class Registry:
         url = f"{self.endpoint.base_url}/v2/"
         request = Request("GET", url, self.endpoint.host, (200, 204, 404, 405))
         self._exchange(request).close()
+
+    def introduction(self) -> Introduction:
+        """What the registry answers to a stranger; asked for once."""
+        retry(self._transport.authorization.learn, self._patience)
+        return self._transport.authorization.introduction
 
     def head_manifest(self, repository: str, reference: str) -> Descriptor | None:
         """What a tag or digest stands for, without fetching it; nothing if it does not exist.

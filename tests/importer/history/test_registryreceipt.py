@@ -5,7 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from airgap_importer.history.registryreceipt import ANNOTATION, RegistryReceipts
+from airgap_importer.history.registryreceipt import (
+    ANNOTATION,
+    NAMES_ANNOTATION,
+    KeptReceipt,
+    RegistryReceipts,
+)
 from airgap_importer.relocation import Target
 from airgap_shared.errors import RegistryIntegrity, RegistryRejected
 from airgap_shared.stores.registry import Registry
@@ -23,13 +28,13 @@ def receipts(client: Registry, channel: str = "stable") -> RegistryReceipts:
 
 @pytest.mark.parametrize("channel", ["stable", "1.x", "a b", "a_b", "x" * 49, "_", "c3a4"])
 def test_what_is_kept_is_found(registry: DockerRegistry, channel: str) -> None:
-    receipt = replace(RECEIPT, channel=channel)
+    receipt = KeptReceipt(replace(RECEIPT, channel=channel), {"q.io/app": "apps/app"})
     with http_client(registry.host) as client:
         place = receipts(client, channel)
         assert place.newest() is None
         place.keep(receipt)
         assert place.newest() == receipt
-        newer = replace(receipt, sequence=receipt.sequence + 1)
+        newer = KeptReceipt(replace(receipt.receipt, sequence=receipt.receipt.sequence + 1))
         place.keep(newer)
         assert place.newest() == newer
 
@@ -40,9 +45,11 @@ def test_no_channel_answers_for_another(registry: DockerRegistry) -> None:
         tags = {receipts(client, channel).tag for channel in channels}
         assert len(tags) == len(channels)
         for number, channel in enumerate(channels):
-            receipts(client, channel).keep(replace(RECEIPT, channel=channel, sequence=number))
+            receipts(client, channel).keep(
+                KeptReceipt(replace(RECEIPT, channel=channel, sequence=number))
+            )
         found = [receipts(client, channel).newest() for channel in channels]
-    assert [one.sequence for one in found if one] == list(range(len(channels)))
+    assert [one.receipt.sequence for one in found if one] == list(range(len(channels)))
 
 
 def test_the_same_receipt_is_not_written_twice(
@@ -50,10 +57,10 @@ def test_the_same_receipt_is_not_written_twice(
 ) -> None:
     proxy = make_proxy(registry.host)
     with http_client(registry.host) as client:
-        receipts(client).keep(RECEIPT)
+        receipts(client).keep(KeptReceipt(RECEIPT))
     before = registry.storage.snapshot()
     with http_client(proxy.host) as client:
-        receipts(client).keep(RECEIPT)
+        receipts(client).keep(KeptReceipt(RECEIPT))
     assert proxy.mutations() == []
     assert registry.storage.snapshot() == before
     assert registry.storage.untagged() == set()
@@ -61,7 +68,7 @@ def test_the_same_receipt_is_not_written_twice(
 
 def test_what_plain_tools_see(registry: DockerRegistry) -> None:
     with http_client(registry.host) as client:
-        receipts(client).keep(RECEIPT)
+        receipts(client).keep(KeptReceipt(RECEIPT))
     digest = registry.storage.all_tags()["apps/airgap-receipts", "shop_stable"]
     document = json.loads(registry.storage.read_blob(digest))
     assert document["artifactType"] == "application/vnd.airgap-bundle.receipt.v1+json"
@@ -93,9 +100,22 @@ def test_something_else_in_its_place(registry: DockerRegistry, annotation: str |
     assert caught.value.where.endswith("/apps/airgap-receipts:shop_stable")
 
 
+@pytest.mark.parametrize(
+    "names",
+    ["", "[]", "{", '{"q.io/app": 1}', '{"q.io/app": "other/app"}', '{"q.io/app": "apps/App"}'],
+)
+def test_names_that_cannot_be_meant(registry: DockerRegistry, names: str) -> None:
+    image = make_image([b"x"])
+    annotations = {ANNOTATION: json.dumps(RECEIPT.to_document()), NAMES_ANNOTATION: names}
+    raw = json.dumps({**json.loads(image.raw), "annotations": annotations}).encode()
+    push_image(registry.host, "apps/airgap-receipts", "shop_stable", replace(image, raw=raw))
+    with http_client(registry.host) as client, pytest.raises(RegistryIntegrity):
+        receipts(client).newest()
+
+
 def test_a_registry_that_takes_nothing(make_registry: MakeRegistry) -> None:
     registry = make_registry(RegistryOptions(read_only=True))
     with http_client(registry.host) as client:
         assert receipts(client).newest() is None
         with pytest.raises(RegistryRejected):
-            receipts(client).keep(RECEIPT)
+            receipts(client).keep(KeptReceipt(RECEIPT))
