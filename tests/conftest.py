@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,6 +31,20 @@ settings.load_profile("any machine")
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have imports within the test's own process remembered below its own folder."""
     monkeypatch.setenv("AIRGAP_STATE_DIR", str(tmp_path / "state"))
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every program of this machine but those that render kustomizations.
+
+    They take most of the time of an import, and registries do not behave differently for them.
+    """
+    folder = tmp_path_factory.mktemp("programs")
+    for place in os.get_exec_path():
+        for path in Path(place).glob("*"):
+            if path.name not in ("kubectl", "kustomize") and not (folder / path.name).exists():
+                (folder / path.name).symlink_to(path)
+    return folder
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -76,20 +75,6 @@ def journey(tmp_path: Path, source_registry: DockerRegistry, registry: DockerReg
 def bundle(key: Key) -> bytes:
     """A good bundle."""
     return good_bundle(key)
-
-
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with every program of this machine but those that render kustomizations.
-
-    They take most of the time of an import, and registries do not behave differently for them.
-    """
-    folder = tmp_path_factory.mktemp("programs")
-    for place in os.get_exec_path():
-        for path in Path(place).glob("*"):
-            if path.name not in ("kubectl", "kustomize") and not (folder / path.name).exists():
-                (folder / path.name).symlink_to(path)
-    return folder
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -98,9 +98,11 @@ def _objects(folder: Path) -> list[KubeObject]:
 
 @pytest.mark.parametrize("project", corpus_parameters())
 def test_every_needed_occurrence_names_the_target(
-    project: Project, registries: tuple[str, str], tmp_path: Path
+    project: Project, registries: tuple[str, str], programs: Path, tmp_path: Path
 ) -> None:
-    journey = Journey.begin(tmp_path / "work", *registries)
+    # Rendered once, by this test: what every renderer shows of a project is tested elsewhere.
+    variables = {"PATH": str(programs)}
+    journey = replace(Journey.begin(tmp_path / "work", *registries), variables=variables)
     manifests = tmp_path / "manifests"
     shutil.copytree(project.folder, manifests, ignore=shutil.ignore_patterns("*.json", "*.md"))
     journey.fill_stand_ins(manifests)

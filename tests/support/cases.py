@@ -75,6 +75,7 @@ def cases_in_node(node_id: str) -> frozenset[str]:
     return frozenset().union(*map(cases_in_name, names))
 
 
+@functools.cache
 def proved_cases(folder: Path = TESTS) -> frozenset[str]:
     """The cases that some test in the tree proves, by its name, its class or a mark."""
     return frozenset(
