@@ -164,7 +164,7 @@ class Application:
         profile = profile_of(self.target.registry, introduction, choices.registry_kind)
         scheme = Names(choices.naming, profile)
         relocation = self._relocate(scheme)
-        overlay = self._compose(relocation)
+        overlay = self._compose(relocation, choices.outputs)
         check_overlay(overlay, self.bundle.files, choices.downstream)
         check_blobs = choices.check_blobs or choices.read_back
         planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs, check_blobs)
@@ -246,12 +246,14 @@ class Application:
             return find_images
         return functools.partial(find_images, rules=parse_rules(self.bundle.rules, names.RULES))
 
-    def _compose(self, relocation: Relocation) -> Overlay:
+    def _compose(self, relocation: Relocation, outputs: Outputs) -> Overlay:
         manifests = [_manifest(file) for file in self.bundle.files]
         objects = [obj for manifest in manifests for obj in manifest.objects]
         find = self._find()
         uses = [use for obj in objects for use in find(obj)]
-        overlay = compose_overlay(self.bundle.files, objects, uses, relocation)
+        overlay = compose_overlay(
+            self.bundle.files, objects, uses, relocation, outputs.pull_secrets
+        )
         check_changes(overlay, promised_by(relocation), find)
         for file, manifest in zip(self.bundle.files, manifests, strict=True):
             if note := _left_out(file, manifest):

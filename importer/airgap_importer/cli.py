@@ -21,8 +21,15 @@ from airgap_importer.history.cli import (
     state_app,
     status,
 )
-from airgap_importer.mirrors.cli import MirrorsOption, mirrors, written_text
+from airgap_importer.mirrors.cli import mirrors
 from airgap_importer.naming import Naming
+from airgap_importer.outputoptions import (
+    MirrorsOption,
+    PullSecretsOption,
+    is_plain,
+    outputs_text,
+    parse_outputs,
+)
 from airgap_importer.profiles import RegistryKind
 from airgap_importer.targetoptions import NamingOption, PullEndpointOption, RegistryTypeOption
 from airgap_importer.trustcli import trust as trust_commands
@@ -115,6 +122,7 @@ def apply(
         str,
         typer.Option("--downstream", metavar="NAME", help="Your overlay, made once and kept."),
     ] = "this-cluster",
+    pull_secrets: PullSecretsOption = None,
     mirror_kinds: MirrorsOption = None,
     allow_rollback: Annotated[
         int | None,
@@ -150,7 +158,6 @@ def apply(
         from airgap_importer.apply import Application, Choices
         from airgap_importer.history.folder import latest_seen
         from airgap_importer.history.memory import Memory, Terms
-        from airgap_importer.outputs import Outputs
         from airgap_importer.relocation import parse_target
         from airgap_importer.rendering import choose_renderer
         from airgap_shared.bundle.admission import Consent, Gate, check_clock
@@ -179,6 +186,8 @@ def apply(
         agreed = tuple(f"{flag} {value}" for flag, value in flags.items() if value is not None)
         consent = Consent(allow_rollback, allow_jump)
         terms = Terms(consent, channel, None if now else clock, agreed, dry_run)
+        pulled_plain = is_plain(pull_endpoint) if pull_endpoint else plain_http
+        outputs = parse_outputs(mirror_kinds, pulled_plain, pull_secrets)
         options = RegistryOptions(
             (target.registry,) if plain_http else (),
             ca_file,
@@ -201,8 +210,6 @@ def apply(
             application = Application(
                 verified, target, registry, output, jobs, progress, memory, finished_first
             )
-            pulled_plain = pull_endpoint.startswith("http://") if pull_endpoint else plain_http
-            outputs = Outputs(tuple(mirror_kinds or ()), pulled_plain)
             choices = Choices(
                 move_tags, check_blobs, read_back, downstream, outputs, registry_type, naming
             )
@@ -351,17 +358,9 @@ def _print_applied(applied: Applied, form: Format) -> None:
         f"{_relocated(applied.relocation)}\n"
         f"deploy with: kubectl apply -k {applied.output}/overlays/midstream"
         + _to_create(applied)
-        + _mirrored(applied),
+        + outputs_text(applied),
         form,
     )
-
-
-def _mirrored(applied: Applied) -> str:
-    """The mirror configurations that were written, and what they leave out."""
-    if not applied.mirrors.by_kind:
-        return ""
-    notes = "".join(f"\n  {note}" for note in applied.mirrors.notes)
-    return f"\n{written_text(applied.mirrors, applied.output)}{notes}"
 
 
 def _to_create(applied: Applied) -> str:

@@ -44,6 +44,7 @@ class Coverage:
 
     def to_document(self) -> dict[str, object]:
         """The record as it is kept beside the overlay."""
+        secrets = self.overlay.secrets
         return {
             "format": FORMAT,
             "renderer": self.proof.renderer,
@@ -51,6 +52,7 @@ class Coverage:
             "undecided": [_left(use) for use in self.leftovers(Verdict.UNDECIDED)],
             "ignored": [_left(use) for use in self.leftovers(Verdict.IGNORED)],
             "notes": list(self.overlay.notes),
+            **({"pullSecrets": secrets.to_document()} if secrets.names else {}),
         }
 
 

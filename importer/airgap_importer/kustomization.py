@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from airgap_importer.imagestransformer import ImageEntry
 from airgap_importer.patchtarget import PatchTarget
+from airgap_importer.pullsecrets import SecretReferences
 from airgap_importer.yamltext import comment, quoted, value_text
 from airgap_shared.kube.replacing import Change
 
@@ -31,12 +32,16 @@ _LONGEST_NAME = 80
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """The changes in one object, as a file of the midstream; ``remarks`` stand at its top."""
+    """The changes in one object, as a file of the midstream; ``remarks`` stand at its top.
+
+    ``secrets`` are references to pull secrets that are added.
+    """
 
     file: str
     target: PatchTarget
     changes: tuple[Change, ...]
     remarks: tuple[str, ...] = ()
+    secrets: tuple[SecretReferences, ...] = ()
 
 
 def base_text(resources: Iterable[str]) -> bytes:
@@ -62,6 +67,7 @@ def patch_text(patch: Patch) -> bytes:
         *_GENERATED,
         *map(comment, patch.remarks),
         *(line for change in patch.changes for line in _operations(change)),
+        *(line for found in patch.secrets for line in _additions(found)),
     )
 
 
@@ -135,6 +141,18 @@ def _operations(change: Change) -> Iterator[str]:
     for operation, value in (("test", change.before), ("replace", change.after)):
         yield f"- op: {operation}"
         yield f"  path: {quoted(change.path.json_pointer)}"
+        yield f"  value: {value_text(value, 4)}"
+
+
+def _additions(found: SecretReferences) -> Iterator[str]:
+    """All references, in place of those that are there: ``add`` also replaces (RFC 6902, 4.1)."""
+    steps: list[tuple[str, object]] = [("add", list(found.after))]
+    # Some versions of kustomize drop an empty field, or one that is null, before they patch.
+    if found.before:
+        steps.insert(0, ("test", found.before))
+    for operation, value in steps:
+        yield f"- op: {operation}"
+        yield f"  path: {quoted(found.path.json_pointer)}"
         yield f"  value: {value_text(value, 4)}"
 
 

@@ -10,10 +10,11 @@ from airgap_importer.mirrors.kind import Kind
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The kinds of mirror configurations, and whether what they lead to has no TLS."""
+    """The kinds of mirror configurations, whether what they lead to has no TLS, pull secrets."""
 
     kinds: tuple[Kind, ...] = ()
     plain_http: bool = False
+    pull_secrets: tuple[str, ...] = ()
 
 
 NO_OUTPUTS: Final = Outputs()

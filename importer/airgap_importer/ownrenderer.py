@@ -72,11 +72,13 @@ def _operate(obj: KubeObject, operation: Mapping[str, object], where: str) -> No
     holder: object = obj.value
     for part in path[:-1]:
         holder = _child(holder, part, where)
-    before = _child(holder, path[-1], where)
     match _text(operation, "op"):
-        case "test" if before == operation.get("value"):
+        case "test" if _child(holder, path[-1], where) == operation.get("value"):
             return
         case "replace":
+            _child(holder, path[-1], where)
+            _put(holder, path[-1], operation.get("value"))
+        case "add" if isinstance(holder, dict):
             _put(holder, path[-1], operation.get("value"))
         case _:
             raise OverlayRefused("a patch does not fit", where=where)

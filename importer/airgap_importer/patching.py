@@ -8,15 +8,18 @@ from dataclasses import dataclass
 
 from airgap_importer.kustomization import Patch, file_names
 from airgap_importer.patchtarget import PatchTargets
+from airgap_importer.pullsecrets import PullSecrets
 from airgap_shared.kube.objects import KubeObject
 from airgap_shared.kube.replacing import Change
 from airgap_shared.kube.uses import FieldPath
 
 PATCHES = "patches"
 SPLIT_PATCHES = "patches-split"
+PULL_PATCHES = "pull-secrets"
 
 Field = tuple[KubeObject, FieldPath]
 Changes = Mapping[KubeObject, Sequence[Change]]
+_AMBIGUOUS = "{}: kubectl before 1.21 cannot tell this object from another"
 _REVIEW = (
     "Please review: programs put these references together from several fields.",
     "What they run cannot be proven here; what they are made to name is in the registry.",
@@ -57,11 +60,32 @@ def make_patches(
         for (obj, found), file in zip(parts.items(), names, strict=True):
             target, understood = targets.target_of(obj.identity, str(obj))
             if not understood:
-                notes[f"{obj}: kubectl before 1.21 cannot tell this object from another"] = None
+                notes[_AMBIGUOUS.format(obj)] = None
             text = (*_REVIEW, *remarks.get(obj, ())) if is_split else ()
             patches.append(Patch(file, target, tuple(found), text))
             files.update({(obj, change.path): file for change in found})
     return Patches(tuple(patches), files, tuple(notes))
+
+
+def make_secret_patches(objects: Sequence[KubeObject], secrets: PullSecrets) -> Patches:
+    """The patches that add references to pull secrets, in files of their own.
+
+    Raises:
+        OverlayRefused: no target means one of the objects alone.
+
+    """
+    targets = PatchTargets(obj.identity for obj in objects)
+    deployed = frozenset(objects)
+    changed = [found for found in secrets.references if found.is_new and found.owner in deployed]
+    names = file_names(PULL_PATCHES, [_words(found.owner) for found in changed])
+    patches = []
+    notes: dict[str, None] = {}
+    for found, file in zip(changed, names, strict=True):
+        target, understood = targets.target_of(found.owner.identity, str(found.owner))
+        if not understood:
+            notes[_AMBIGUOUS.format(found.owner)] = None
+        patches.append(Patch(file, target, (), (), (found,)))
+    return Patches(tuple(patches), {}, tuple(notes))
 
 
 def _with_changes(

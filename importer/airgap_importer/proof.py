@@ -90,12 +90,14 @@ def prove(
     ``find`` is the search for images that the application was read with.
 
     Raises:
-        OverlayRefused: an object of the application is not in what was rendered.
+        OverlayRefused: an object of the application, or a reference to a pull secret, is not in
+            what was rendered.
         UnrewrittenImage: an image that is used is not verified in the target, or a value is not
             what it should be.
 
     """
     _check_complete(overlay, rendering)
+    _check_secrets(overlay, rendering)
     shipped = {obj.identity: obj for obj in overlay.objects}
     problems = list(_broken_promises(overlay, rendering))
     references: list[str] = []
@@ -157,3 +159,19 @@ def _broken_promises(overlay: Overlay, rendering: Rendering) -> Iterator[str]:
             value = value_at(found.value, change.path)
             if value != change.after:
                 yield f"{obj}#{change.path}: {str(value)[:300]}, not {change.after[:300]}"
+
+
+def _check_secrets(overlay: Overlay, rendering: Rendering) -> None:
+    rendered = {obj.identity: obj for obj in rendering.objects}
+    created = {obj: obj for obj in overlay.created}
+    lost = []
+    for secret in overlay.secrets.references:
+        found = created.get(secret.owner) or rendered.get(secret.owner.identity)
+        if found is not None and value_at(found.value, secret.path) != list(secret.after):
+            lost.append(f"{secret.owner}#{secret.path}")
+    if lost:
+        raise OverlayRefused(
+            f"{rendering.renderer} leaves out references to pull secrets",
+            where=lost[0],
+            details=lost,
+        )

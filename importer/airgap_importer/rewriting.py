@@ -19,7 +19,8 @@ from airgap_importer.kustomization import (
     midstream_text,
     patch_text,
 )
-from airgap_importer.patching import Field, Patches, make_patches
+from airgap_importer.patching import Field, Patches, make_patches, make_secret_patches
+from airgap_importer.pullsecrets import NO_SECRETS, PullSecrets, find_references, with_references
 from airgap_importer.relocation import RelocatedImage, Relocation
 from airgap_importer.splitting import PieceField, SplitUse, field_of, set_pieces
 from airgap_shared.errors import UnrewrittenImage
@@ -62,7 +63,8 @@ class Overlay:
 
     ``objects`` are those to be deployed, as shipped; ``changes`` says what will be different in
     them. ``created`` are the objects that kubectl can only create, already changed. ``notes`` say
-    in words what a reader of the overlay may wonder about.
+    in words what a reader of the overlay may wonder about. ``secrets`` are the references to pull
+    secrets that there will be.
     """
 
     files: Mapping[str, bytes]
@@ -71,6 +73,7 @@ class Overlay:
     changes: Mapping[KubeObject, tuple[Change, ...]]
     created: tuple[KubeObject, ...]
     notes: tuple[str, ...]
+    secrets: PullSecrets = NO_SECRETS
 
     def changed_objects(self) -> Iterator[KubeObject]:
         """The objects with something different in them, as they shall come out."""
@@ -85,11 +88,13 @@ def compose_overlay(
     objects: Iterable[KubeObject],
     uses: Iterable[ImageUse],
     relocation: Relocation,
+    pull_secrets: Sequence[str] = (),
 ) -> Overlay:
     """Write the overlay under which every use of an image points at the target.
 
     ``uses`` are those found in ``objects``; only the ones with the verdict ``image`` are
-    rewritten. The result depends on nothing but the arguments.
+    rewritten. ``pull_secrets`` are names that pods with rewritten images, and service accounts,
+    shall refer to. The result depends on nothing but the arguments.
 
     Raises:
         UnrewrittenImage: an image is used that the relocation does not know, or at a place where
@@ -107,12 +112,19 @@ def compose_overlay(
     patches = make_patches(
         arrangement.deployed, _not_by(entries, changes, planned), edits.split, edits.remarks
     )
-    created = tuple(_changed(obj, changes.get(obj, ())) for obj in arrangement.created)
+    secrets = find_references(
+        (*arrangement.deployed, *arrangement.created), (plan.use for plan in planned), pull_secrets
+    )
+    secret_patches = make_secret_patches(arrangement.deployed, secrets)
+    all_patches = (*patches.patches, *secret_patches.patches)
+    created = tuple(
+        with_references(_changed(obj, changes.get(obj, ())), secrets) for obj in arrangement.created
+    )
     create = _created_files(files, created, edits)
     generated = {
         **_base(files, arrangement),
-        f"{MIDSTREAM}/{FILE_NAME}": midstream_text(entries.entries.values(), patches.patches),
-        **{f"{MIDSTREAM}/{patch.file}": patch_text(patch) for patch in patches.patches},
+        f"{MIDSTREAM}/{FILE_NAME}": midstream_text(entries.entries.values(), all_patches),
+        **{f"{MIDSTREAM}/{patch.file}": patch_text(patch) for patch in all_patches},
         **{f"{MIDSTREAM}/{name}": create_text(file.content) for name, file in create},
     }
     to_create = {file.path: name for name, file in create}
@@ -126,7 +138,18 @@ def compose_overlay(
         arrangement.deployed,
         {obj: found for obj, found in changes.items() if obj in deployed},
         created,
-        (*arrangement.notes, *entries.notes, *patches.notes, *_bystanders(in_place, edits)),
+        tuple(
+            dict.fromkeys(
+                (
+                    *arrangement.notes,
+                    *entries.notes,
+                    *patches.notes,
+                    *secret_patches.notes,
+                    *_bystanders(in_place, edits),
+                )
+            )
+        ),
+        secrets,
     )
 
 

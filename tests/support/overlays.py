@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +25,11 @@ class Application:
     objects: tuple[KubeObject, ...]
     uses: tuple[ImageUse, ...]
 
-    def overlay(self, relocation: Relocation | None = None) -> Overlay:
-        return compose_overlay(
-            self.files, self.objects, self.uses, relocation or relocation_of(self.uses)
-        )
+    def overlay(
+        self, relocation: Relocation | None = None, pull_secrets: Sequence[str] = ()
+    ) -> Overlay:
+        relocation = relocation or relocation_of(self.uses)
+        return compose_overlay(self.files, self.objects, self.uses, relocation, pull_secrets)
 
 
 def application(files: Mapping[str, str | bytes] | str) -> Application:

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from airgap_importer.mirrors.kind import Kind
 from airgap_shared.console.inspection import FormatOption
 from airgap_shared.console.outcome import Format, command, print_result
-
-if TYPE_CHECKING:
-    from airgap_importer.mirrors.configurations import Configurations
-
-MirrorsOption = Annotated[
-    list[Kind] | None,
-    typer.Option(
-        "--mirror-config",
-        help="Also write such a mirror configuration to DIR/.airgap/mirrors; may be repeated.",
-    ),
-]
 
 
 def mirrors(
@@ -44,7 +33,7 @@ def mirrors(
     """
     with command(form):
         from airgap_importer.mirrors.configurations import compose_configurations
-        from airgap_importer.mirrors.folder import FOLDER, load_records
+        from airgap_importer.mirrors.folder import FOLDER, load_records, written_text
         from airgap_importer.overlay import open_overlay_directory
         from airgap_shared.errors import UsageError
 
@@ -65,14 +54,6 @@ def mirrors(
             written_text(found, directory) if write else _shown(texts),
             form,
         )
-
-
-def written_text(found: Configurations, directory: Path) -> str:
-    """Where the files are, and what they leave out."""
-    folder = directory / ".airgap" / "mirrors"
-    return "\n".join(
-        [f"mirror configurations in {folder}:", *(f"  {path}" for path in sorted(found.files))]
-    )
 
 
 def _shown(texts: dict[str, str]) -> str:

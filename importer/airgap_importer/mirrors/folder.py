@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from airgap_importer.mirrors.configurations import Configurations
 from airgap_importer.mirrors.records import Records, parse_records
 from airgap_importer.overlaymarker import STATE, application_of
 from airgap_shared.errors import OverlayNotOurs, StateCorrupt
@@ -25,6 +26,14 @@ def load_records(directory: Path) -> Records:
     state = directory / STATE
     app = application_of(directory)
     return parse_records(app, _read(state / _RELOCATION), _read(state / _COVERAGE), str(state))
+
+
+def written_text(found: Configurations, directory: Path) -> str:
+    """Where the files are, and what they leave out."""
+    folder = directory / STATE / FOLDER
+    return "\n".join(
+        [f"mirror configurations in {folder}:", *(f"  {path}" for path in sorted(found.files))]
+    )
 
 
 def _read(path: Path) -> bytes:
