@@ -50,17 +50,39 @@ def _mirrors(journey: Journey) -> Path:
 def test_containerd_pulls_by_the_old_name(
     journey: Journey, images: dict[str, BuiltImage], containerd: Containerd
 ) -> None:
+    succeeded(journey.apply("--mirror-config", "containerd", "--naming", "path"))
+    folder = _mirrors(journey) / "containerd"
+    assert sorted(path.name for path in folder.iterdir()) == ["docker.io", "quay.io"]
+    for name, image in images.items():
+        full = f"docker.io/{name}" if name == _HUB else name
+        for version in (full, f"{full.rpartition(':')[0]}@{image.digest}"):
+            pulled = containerd.ctr(
+                *("images", "pull", "--hosts-dir", str(folder), "--snapshotter", "native", version)
+            )
+            assert pulled.returncode == 0, pulled.stderr
+        assert image.digest in containerd.ctr("images", "ls").stdout
+
+
+def test_paths_that_were_changed_are_nothing_for_containerd(
+    journey: Journey, images: dict[str, BuiltImage]
+) -> None:
     done = succeeded(journey.apply("--mirror-config", "containerd"))
-    # The path of the image from Docker Hub was changed, which containerd cannot be told.
     assert "containerd: docker.io: " in done.out and "--naming path" in done.out
     folder = _mirrors(journey) / "containerd"
     assert sorted(path.name for path in folder.iterdir()) == ["quay.io"]
-    for name in (_QUAY, f"quay.io/tool@{images[_QUAY].digest}"):
-        pulled = containerd.ctr(
-            *("images", "pull", "--hosts-dir", str(folder), "--snapshotter", "native", name)
-        )
-        assert pulled.returncode == 0, pulled.stderr
-    assert images[_QUAY].digest in containerd.ctr("images", "ls").stdout
+
+
+def test_the_name_that_clusters_pull_by_is_told(
+    journey: Journey, images: dict[str, BuiltImage]
+) -> None:
+    options = ("--pull-endpoint", "pull.bank.example/hub", "--mirror-config", "all")
+    done = succeeded(journey.apply(*options, "--pull-secret", "regcred"))
+    written = [content for content in tree_of(_mirrors(journey)).values() if content is not None]
+    assert all(b"pull.bank.example" in content for content in written)
+    # The other endpoint was called to be without TLS, not this one.
+    assert not any(journey.target.encode() in content for content in written)
+    assert not any(b"http://" in content or b"insecure" in content for content in written)
+    assert "--docker-server=pull.bank.example --docker" in done.out
 
 
 @pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not on PATH")
