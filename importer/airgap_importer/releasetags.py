@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 
 from airgap_importer.lookups import LenientLookup
 from airgap_importer.relocation import RelocatedImage
-from airgap_shared.errors import AirgapError, RegistryIntegrity, TagConflict
+from airgap_shared.errors import AirgapError, RegistryIntegrity, TagConflict, TagImmutable
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.manifest import Index, Manifest
 from airgap_shared.stores.concurrency import for_each
 from airgap_shared.stores.ports import ImageLookup, ImageTarget
+
+_IMMUTABLE = (
+    "import into another --image-namespace, or have the tag deleted or exempted from "
+    "being immutable"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,8 @@ class TagSetter:
                 group = [tag for tag in due if (tag.found is not None) is moved]
                 for_each(group, lambda tag, _: self._set(tag), self.jobs)
         except AirgapError as problem:
-            problem.explain(changed=self._story)
+            advice = _IMMUTABLE if isinstance(problem, TagImmutable) else ""
+            problem.explain(changed=self._story, next_step=advice)
             raise
 
     @property

@@ -156,7 +156,8 @@ def make_stage(
             tls,
             row.pusher,
         )
-        stage.make(*made)
+        if made:
+            stage.make(*made)
         return stage
 
     return make

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from support.faults import Meanwhile, Rule
 from support.journey import refused, succeeded
+from support.kinds.doors import BasicDoor
 from support.kinds.proxy import BehaviourProxy
-from support.kinds.rows import Column, Row
+from support.kinds.rows import SUCCESSOR, Column, Row
 from support.kinds.stage import MakeStage, Release, Stage, column, rows, rows_with
 from support.registry_storage import Snapshot
 
@@ -72,11 +73,13 @@ def test_without_the_right_to_push_nothing_is_sent(
 
 
 @column(Column.EXPIRY)
-@rows(lambda row: Column.EXPIRY not in row.absent and row.id != "ecr")
+@rows_with(Column.EXPIRY)
 def test_tokens_that_end_during_the_import_are_renewed(
     make_stage: MakeStage, first: Release, row: Row
 ) -> None:
     stage = make_stage(row, *first.names)
+    if isinstance(row.kind.door, BasicDoor):
+        stage.log_in_by_helper()
     stage.proxy.add(Rule(Meanwhile(lambda: end_tokens(stage)), "PUT", "/blobs/uploads/"))
 
     succeeded(stage.apply(first))
@@ -84,10 +87,26 @@ def test_tokens_that_end_during_the_import_are_renewed(
     assert stage.content() == first.content()
 
 
+@rows(lambda row: row.id == "ecr")
+def test_a_password_that_ends_and_cannot_be_renewed_is_told(
+    make_stage: MakeStage, first: Release, row: Row
+) -> None:
+    stage = make_stage(row, *first.names)
+    stage.proxy.add(Rule(Meanwhile(lambda: end_tokens(stage)), "PUT", "/blobs/uploads/"))
+
+    done = refused(stage.apply(first), 21, "Denied", "AuthFailed")
+
+    assert "authorization token has expired" in done.err
+    assert "log in" in done.err
+    assert stage.tags() == {}
+
+
 def end_tokens(stage: Stage) -> None:
     """Have every token that was given out refused from now on."""
     if isinstance(stage.proxy, BehaviourProxy):
-        stage.proxy.site.expire()
+        site = stage.proxy.site
+        site.expire()
+        site.accounts = (*site.accounts, SUCCESSOR)
     else:
         time.sleep(3.2)
 

@@ -277,6 +277,8 @@ class Authorization:
                 where=request.where,
                 next_step=f"log in to {host}, or name an auth file (--authfile)",
             )
+        if not challenges:
+            return self._hidden(request)
         problem = next((c.parameters.get("error", "") for c in challenges), "")
         if problem == "invalid_token":
             return AuthFailed(
@@ -288,7 +290,8 @@ class Authorization:
         return Denied(
             f"the account{self._whose(access)} lacks the permission: {actions}",
             where=request.where,
-            next_step="have the permission granted, or log in as another",
+            next_step="have the permission granted, or the project or namespace created "
+            "if it is missing; or log in as another",
         )
 
     def _whose(self, access: Access) -> str:

@@ -30,6 +30,8 @@ _LOST_UPLOAD = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
 _DAMAGED = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
 #: docker-registry gives the number of ENOSPC as its storage driver had it.
 _NO_SPACE = re.compile(r'"Err": 28\b|no space left', re.IGNORECASE)
+#: Amazon ECR of a password that was good for twelve hours.
+_ENDED = "authorization token has expired"
 #: Some refusals look like passing faults; after this many they are believed.
 _FEW = 3
 _FEWER = 2
@@ -144,6 +146,14 @@ def _final(request: Request, status: int, said: str, complaint: Complaint) -> Ai
     where, details = request.where, complaint.lines
     if status == 401:
         return AuthFailed(said, where=where, details=details)
+    if status == 403 and _ENDED in said.lower():
+        return AuthFailed(
+            said,
+            where=where,
+            next_step="log in again and run the same command: what is done stays done; "
+            "a credential helper would have given a new password",
+            details=details,
+        )
     if status == 403:
         verb = "push to" if request.writes else "read"
         return Denied(

@@ -36,6 +36,8 @@ class Server(enum.Enum):
 PUSHER = Account("pusher", "s3cret:word", ANYWHERE)
 READER = Account("reader", "s3cret:word")
 _AWS = Account("AWS", "a-token-of-twelve-hours", ANYWHERE)
+#: What a helper for ECR gives once the first password has ended.
+SUCCESSOR = Account("AWS", "the-next-token", ANYWHERE)
 _AWS_READER = Account("AWS", "a-token-of-a-reader")
 #: The user that stands for an identity token (Azure/acr, docs/AAD-OAuth.md).
 _NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -53,8 +55,8 @@ class Row:
 
     ``namespace`` holds ``{n}`` for a number that is new each time. Of the target, the first
     ``made`` segments have to be made by the registry's owner; 0 stands for every repository,
-    None for nothing. ``absent`` tells columns that do not apply, and why. ``hosted`` services
-    could only be imitated.
+    None for nothing. Its answers tell what it is, if ``told``. ``absent`` tells columns that do
+    not apply, and why. ``hosted`` services could only be imitated.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Row:
     namespace: str
     admin: str
     made: int | None = None
+    told: bool = True
     hosted: bool = False
     server: Server = Server.OPEN
     pusher: Account | None = PUSHER
@@ -143,6 +146,7 @@ ROWS: tuple[Row, ...] = (
         "A user with `create` and `update` on the repositories. Docker manifests and lists only "
         'with `http.compat: ["docker2s2"]`.',
         absent={Column.CREATION: _BY_PUSH, Column.EXPIRY: _NEVER_ENDS},
+        told=False,
     ),
     Row(
         "harbor",
@@ -184,6 +188,7 @@ ROWS: tuple[Row, ...] = (
         "`roles/artifactregistry.writer` on it.",
         made=2,
         hosted=True,
+        told=False,
     ),
     Row(
         "ghcr",
@@ -205,6 +210,7 @@ ROWS: tuple[Row, ...] = (
         pusher=_AZURE,
         reader=_AZURE_READER,
         absent={Column.CREATION: _BY_PUSH},
+        told=False,
     ),
     Row(
         "dockerhub",

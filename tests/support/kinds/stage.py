@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from support.commands import Finished
+from support.credential_helper import CredentialHelper
 from support.fault_proxy import FaultProxy, Recorded
 from support.images import BuiltImage
 from support.in_process import run_here
+from support.journey import tree_of
 from support.kinds.proxy import BehaviourProxy
-from support.kinds.rows import ROWS, Column, Row
+from support.kinds.rows import ROWS, SUCCESSOR, Column, Row
 from support.kinds.site import Account
 from support.registry_storage import RegistryStorage, Snapshot
 from support.tls import Certificate
@@ -92,18 +95,35 @@ class Stage:
         """
         with self.monkeypatch.context() as environment:
             environment.setenv("HOME", str(self.folder))
-            environment.setenv("PATH", str(self.folder / "bin"))
+            environment.setenv("PATH", f"{self.folder / 'helper'}:{self.folder / 'bin'}")
             self._log_in(environment)
             return run_here(self.folder, *self.command(release), *options)
 
     def command(self, release: Release) -> tuple[str | Path, ...]:
         """The command line of an import."""
         trust = ("--ca-file", self.certificate.ca) if self.certificate else ("--plain-http",)
+        kind = () if self.row.told else ("--registry-type", self.row.kind.name)
         return (
             *("airgap-import", "apply", release.bundle, "--key", release.key),
             *("--registry-endpoint", self.host, "--image-namespace", self.namespace),
-            *("--output", "deploy", *trust, *self.options),
+            *("--output", "deploy", *trust, *kind, *self.options),
         )
+
+    def log_in_by_helper(self) -> None:
+        """Have passwords from a helper from now on: the account's, then its successor's."""
+        assert self.account is not None
+        programs = self.folder / "bin"
+        programs.mkdir()
+        for name in ("cat", "mv"):
+            (programs / name).symlink_to(shutil.which(name) or name)
+        passwords = (self.account.password, SUCCESSOR.password)
+        CredentialHelper.install(self.folder, self.host, self.account.user, passwords)
+        self.account = None
+
+    def tags(self) -> dict[tuple[str, str], str]:
+        """The tags people know below the namespace, by repository and tag."""
+        found = self.content().tags.items()
+        return {tag: digest for tag, digest in found if not tag[1].startswith("airgap-")}
 
     def content(self) -> Snapshot:
         """What is stored below the namespace, without it; receipts are left out."""
@@ -118,6 +138,10 @@ class Stage:
         digests = {digest for _, digest in manifests | layers}
         blobs = {digest: real for digest, real in whole.blobs.items() if digest in digests}
         return Snapshot(blobs, manifests, layers, tags)
+
+    def overlay(self) -> dict[str, bytes | None]:
+        """What would be deployed now."""
+        return tree_of(self.folder / "deploy" / "overlays")
 
     def is_untouched(self) -> bool:
         """Whether nothing at all is stored below the namespace, not even a receipt."""
