@@ -89,6 +89,7 @@ class Creation:
             )
             self._fill(partial, plan)
             self._read_back(partial, Gate(self._own_policy, statement.release.created))
+            partial.sync()
             size = partial.size
             files = partial.publish(self.jobs, self.progress)
         return CreatedBundle(

@@ -75,7 +75,7 @@ class PartialBundle:
             yield
 
     def write(self, plan: BundlePlan, fetch: Fetch, jobs: int, progress: Progress) -> None:
-        """Write everything, or what an earlier run did not; :meth:`publish` is the last step.
+        """Write everything, or what an earlier run did not; :meth:`sync` and :meth:`publish` follow.
 
         ``fetch`` is called from up to ``jobs`` threads.
 
@@ -91,22 +91,22 @@ class PartialBundle:
         segments = _place(plan.stored, len(head))
         progress.begin("bundle", sum(m.size for m in (*plan.stored, *plan.streamed)), "bytes")
         try:
-            with output_faults(self.path):
+            with self._giving_up():
                 self._prepare(head, segments)
                 self._write_stored(plan.stored, segments, fetch, jobs, progress)
                 self._write_rest(plan, segments, fetch, written, progress)
-                self._file.sync()
-        except DiskFull as problem:
-            if self._began:
-                self._files.discard()
-                problem.explain(changed="no bundle was written, and nothing of it is kept")
-            elif self._file.size:
-                problem.explain(changed=f"what an earlier run fetched is kept in {self.path}")
-            else:
-                problem.explain(changed="nothing was written")
-            raise
         finally:
             progress.end()
+
+    def sync(self) -> None:
+        """Have all that was written on the disk; it is on its way there since it was written.
+
+        Raises:
+            DiskFull, OutputNotWritable: as :meth:`write`.
+
+        """
+        with self._giving_up():
+            self._file.sync()
 
     def copy(self, source: FileMedium, progress: Progress) -> None:
         """Write a bundle that is finished; a copy that stops is not gone on with, but removed."""
@@ -135,6 +135,22 @@ class PartialBundle:
             if isinstance(self._files, WholeFile):
                 return self._files.publish()
             return self._files.publish(self._index(jobs, progress))
+
+    @contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        """What cannot be written is told; what was begun on a full disk is not kept."""
+        try:
+            with output_faults(self.path):
+                yield
+        except DiskFull as problem:
+            if self._began:
+                self._files.discard()
+                problem.explain(changed="no bundle was written, and nothing of it is kept")
+            elif self._file.size:
+                problem.explain(changed=f"what an earlier run fetched is kept in {self.path}")
+            else:
+                problem.explain(changed="nothing was written")
+            raise
 
     def _index(self, jobs: int, progress: Progress) -> PartIndex:
         with self.medium() as medium:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from airgap_shared.stores.joinedfile import JoinedFile, OpenFile
@@ -95,6 +96,19 @@ class SlicedFile:
         Nobody else may write while it is open.
         """
         return io.BufferedWriter(_Appender(self), buffered)
+
+    def send_to_disk(self, offset: int, size: int) -> None:
+        """Have this range on its way to the disk, without waiting, so that :meth:`sync` is short.
+
+        Linux writes nothing of a large file before a tenth of all memory waits to be written.
+        """
+        for number, start, length in self._ranges(offset, size):
+            # The advice has what is changed written, and dropped only what is not. A file system
+            # that does not take it leaves all of it to sync.
+            with suppress(OSError):
+                os.posix_fadvise(
+                    self._slices[number].descriptor, start, length, os.POSIX_FADV_DONTNEED
+                )
 
     def sync(self) -> None:
         """Have everything on the disk."""

@@ -16,6 +16,9 @@ from airgap_shared.stores.slicedfile import SlicedFile
 #: because a killed process may have left its last write half done.
 BLOCKS_PER_WRITE = 8
 
+#: So many blocks are sent to the disk together.
+_BLOCKS_TO_DISK = 8 * BLOCKS_PER_WRITE
+
 #: Content of a member from an offset on.
 Fetch = Callable[[Member, int], Iterator[bytes]]
 
@@ -58,6 +61,7 @@ class StoredBlob:
         self._member.digest.compare(hasher, self._member.path)
         closing = self._segment.closing()
         self._file.write_at(self._segment.end - len(closing), [closing])
+        self._send_to_disk(block - block % _BLOCKS_TO_DISK, self._segment.end)
 
     def _write_blocks(self, block: int, piece: memoryview) -> int:
         offset = self._segment.block_offset(block)
@@ -66,7 +70,13 @@ class StoredBlob:
             buffers += (self._segment.lead(block), piece[start : start + BLOCK_LIMIT])
             block += 1
         self._file.write_at(offset, buffers)
+        if block % _BLOCKS_TO_DISK == 0:
+            self._send_to_disk(block - _BLOCKS_TO_DISK, self._segment.block_offset(block))
         return block
+
+    def _send_to_disk(self, block: int, end: int) -> None:
+        start = self._segment.block_offset(block)
+        self._file.send_to_disk(start, end - start)
 
     def _present(self, progress: Progress) -> tuple[int, Hasher]:
         """How many content blocks can be kept, and their hash."""
