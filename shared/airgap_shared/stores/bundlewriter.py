@@ -75,7 +75,7 @@ class PartialBundle:
             yield
 
     def write(self, plan: BundlePlan, fetch: Fetch, jobs: int, progress: Progress) -> None:
-        """Write everything, or what an earlier run did not; :meth:`sync` and :meth:`publish` follow.
+        """Write everything, or what an earlier run did not; then comes :meth:`sync`.
 
         ``fetch`` is called from up to ``jobs`` threads.
 

@@ -252,11 +252,6 @@ class _Adapter(requests.adapters.HTTPAdapter):
         self._pools = dict(pools)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
-    @functools.cached_property
-    def _context(self) -> ssl.SSLContext:
-        """Of a registry without TLS the system's, once it redirects to https: it takes a while."""
-        return self._given or ssl.create_default_context()
-
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:  # noqa: ANN401 - as declared there
         """The connections through a proxy."""
         manager = super().proxy_manager_for(proxy, **proxy_kwargs)
