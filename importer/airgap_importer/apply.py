@@ -168,7 +168,8 @@ class Application:
         check_overlay(overlay, self.bundle.files, choices.downstream)
         check_blobs = choices.check_blobs or choices.read_back
         planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs, check_blobs)
-        return Prepared(scheme, relocation, overlay, planner.plan(choices.move_tags), place)
+        plan = planner.plan(choices.move_tags, profile.counts_pulls)
+        return Prepared(scheme, relocation, overlay, plan, place)
 
     def _prove(
         self, directory: OverlayDirectory, prepared: Prepared, push: Push, renderer: Renderer

@@ -69,8 +69,10 @@ class RegistryProfile:
     the form ``shape``, and at most ``length`` characters. ``owner`` is the grammar of the first
     component, ``component`` that of all others. Manifests of ``refused_types`` are not taken, nor
     OCI ones that do not name their type themselves where ``wants_media_type``. Blobs are only
-    taken over from other repositories where ``mounts``. ``immutability`` says what becomes of a
-    tag that may not be moved, ``remedy`` what helps where a manifest is not taken.
+    taken over from other repositories where ``mounts``. Reading a manifest is a pull, of which
+    there are so many in an hour, where ``counts_pulls``; asking for it is none. ``immutability``
+    says what becomes of a tag that may not be moved, ``remedy`` what helps where a manifest is not
+    taken.
     """
 
     kind: RegistryKind
@@ -86,6 +88,7 @@ class RegistryProfile:
     manifest_limit: int = MANIFEST_LIMIT
     refused_types: frozenset[str] = frozenset()
     wants_media_type: bool = False
+    counts_pulls: bool = False
     immutability: str = "tags can be moved, unless the registry is set otherwise"
     remedy: str = ""
 
@@ -165,6 +168,7 @@ _ALL = (
         must_exist=Prerequisite(
             "user or organization", 1, "create the organization $first on https://hub.docker.com"
         ),
+        counts_pulls=True,
         immutability="a repository may be set so that its tags are never moved",
     ),
     RegistryProfile(

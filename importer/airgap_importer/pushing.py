@@ -212,7 +212,7 @@ class Push:
                 raise
             self._put_again(plan)
         for manifest in plan.missing:
-            if not is_present(self._target, plan.repository, manifest):
+            if not is_present(self._target, plan.repository, manifest, self._plan.frugal):
                 raise RegistryIntegrity(
                     "a manifest is not there although the registry took it",
                     where=f"{plan.repository}@{manifest.digest}",

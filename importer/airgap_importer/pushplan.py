@@ -52,13 +52,17 @@ class BlobPlan:
 
 @dataclass(frozen=True, slots=True)
 class PushPlan:
-    """Everything that is to be done, found out before anything is changed."""
+    """Everything that is to be done, found out before anything is changed.
+
+    ``frugal`` is for registries that count what is read: see :func:`is_present`.
+    """
 
     repositories: tuple[RepositoryPlan, ...]
     blobs: tuple[BlobPlan, ...]
     due: tuple[DueTag, ...]
     release: ReleaseTags
     lists: tuple[DueList, ...]
+    frugal: bool = False
 
     @property
     def tags(self) -> tuple[RelocatedImage, ...]:
@@ -100,8 +104,8 @@ class PushPlanner:
         self._jobs = jobs
         self._check_blobs = check_blobs
 
-    def plan(self, move_tags: bool) -> PushPlan:
-        """Ask the registry what is there.
+    def plan(self, move_tags: bool, frugal: bool = False) -> PushPlan:
+        """Ask the registry what is there; ``frugal`` reads no manifests, see :func:`is_present`.
 
         Raises:
             TagConflict: a tag names something else there, and ``move_tags`` is not said.
@@ -113,10 +117,10 @@ class PushPlanner:
         due = release.due(self._lookup, self._jobs)
         roots = self._roots().items()
         repositories = tuple(
-            for_each(roots, lambda item, _: self._plan_repository(*item), self._jobs)
+            for_each(roots, lambda item, _: self._plan_repository(*item, frugal), self._jobs)
         )
         lists = self._plan_lists(repositories)
-        return PushPlan(repositories, self._plan_blobs(repositories), due, release, lists)
+        return PushPlan(repositories, self._plan_blobs(repositories), due, release, lists, frugal)
 
     def _roots(self) -> dict[str, tuple[Digest, ...]]:
         roots: dict[str, dict[Digest, None]] = {}
@@ -132,14 +136,16 @@ class PushPlanner:
         }
         return tuple(tagged.values())
 
-    def _plan_repository(self, repository: str, roots: Sequence[Digest]) -> RepositoryPlan:
+    def _plan_repository(
+        self, repository: str, roots: Sequence[Digest], frugal: bool
+    ) -> RepositoryPlan:
         manifests = {
             manifest.digest: manifest for root in roots for manifest in self._graph.below(root)
         }
         present: list[Manifest | Index] = []
         missing: list[Manifest | Index] = []
         for manifest in manifests.values():
-            held = is_present(self._lookup, repository, manifest) and (
+            held = is_present(self._lookup, repository, manifest, frugal) and (
                 not self._check_blobs or self._has_blobs(repository, manifest)
             )
             (present if held else missing).append(manifest)
@@ -187,13 +193,20 @@ class PushPlanner:
         )
 
 
-def is_present(target: ImageLookup, repository: str, manifest: Manifest | Index) -> bool:
+def is_present(
+    target: ImageLookup, repository: str, manifest: Manifest | Index, frugal: bool = False
+) -> bool:
     """Whether the registry returns exactly these bytes.
+
+    Of a registry that counts what is read, ``frugal`` only asks for digest and size.
 
     Raises:
         RegistryIntegrity: it returns others under this digest.
 
     """
+    if frugal:
+        named = target.head_manifest(repository, str(manifest.digest))
+        return named is not None and named.size == len(manifest.raw)
     try:
         found = target.get_manifest(repository, str(manifest.digest))
     except DigestMismatch as problem:

@@ -11,7 +11,7 @@ from support.images import ImageStyle, generated_layer, make_image
 from support.journey import refused, succeeded
 from support.kinds import table
 from support.kinds.rows import Column, Row
-from support.kinds.stage import MakeRelease, MakeStage, Release, column, rows
+from support.kinds.stage import RECEIPTS, MakeRelease, MakeStage, Release, column, rows
 
 
 def chosen(*ids: str) -> pytest.MarkDecorator:
@@ -111,3 +111,19 @@ def test_a_registry_that_is_read_only_says_so(
         assert f"{stage.namespace}/{name}" in done.err
     assert "read-only" in done.err
     assert "nothing was changed" in done.err
+
+
+@chosen("dockerhub")
+def test_an_import_into_docker_hub_leaves_the_pulls_to_the_cluster(
+    make_stage: MakeStage, first: Release, row: Row
+) -> None:
+    """It counts the manifests that are read, and refuses when they were too many."""
+    stage = make_stage(row)
+
+    for _ in range(2):
+        succeeded(stage.apply(first))
+
+    read = stage.proxy.requests("GET", "/manifests/")
+    assert {one.path.split("/")[3] for one in read} == {RECEIPTS}
+    assert stage.behaviour.site.counts["pulls"] == len(read) <= 4
+    assert stage.content() == first.content()
