@@ -18,6 +18,7 @@ from support.commands import Finished, Shell
 from support.crash_site import NEW, CrashSite
 from support.faults import Delay, Hang, Meanwhile, Rule
 from support.figures import Figure
+from support.in_process import run_here
 from support.injection import trace
 from support.journey import refused, succeeded, tree_of
 from support.judging import Scene, judge_ending, judge_failure, judge_success
@@ -472,3 +473,27 @@ class TestG19:
         judge_failure(done, before, site.scene())
         assert not Path("/nonexistent").exists()
         site.judge_healed(_inside(site, "passwd", {}, "--state-dir", "state"))
+
+
+class TestG20:
+    """A link to elsewhere stands where the mirror configurations go, or where they are begun."""
+
+    @pytest.mark.parametrize("name", ["mirrors", "mirrors.partial"])
+    @pytest.mark.parametrize("later", [False, True], ids=["apply", "mirrors"])
+    def test_nothing_is_written_elsewhere(self, updated: CrashSite, name: str, later: bool) -> None:
+        site = updated
+        decoy = site.folder / "decoy"
+        (decoy / "crio").mkdir(parents=True)
+        (decoy / "crio" / "registries.conf").write_text("mine")
+        before = tree_of(decoy)
+        (site.overlay / ".airgap" / name).symlink_to(decoy)
+        if later:
+            command = ("airgap-import", "mirrors", "deploy", "--kind", "all", "--write")
+            succeeded(run_here(site.folder, *command))
+        else:
+            succeeded(site.here("--mirror-config", "all"))
+        assert tree_of(decoy) == before
+        written = site.overlay / ".airgap" / "mirrors"
+        assert written.is_dir() and not written.is_symlink()
+        assert (written / "crio" / "registries.conf").read_text() != "mine"
+        assert not (site.overlay / ".airgap" / "mirrors.partial").is_symlink()

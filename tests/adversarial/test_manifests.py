@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -665,3 +666,67 @@ class TestD17:
     def test_signed_as_an_object(self, both: Both, key: Key) -> None:
         hostile = both.draft(_kustomization(self.transformer), "kustomization.yaml")
         _refused_or_local(both, key, hostile)
+
+
+_PASTED = "a'; touch pwned; echo '$(touch pwned)`touch pwned`"
+_INJECTED = "x\nimage: {repository: evil}\n# '\"]\n[[registry]]"
+_SPLIT = {"repository": "docker.io/team/app", "tag": "1"}
+
+
+class TestD18:
+    """Names and values that would be more than text where they are shown or written."""
+
+    @pytest.fixture
+    def applied(self, victim: Victim, key: Key) -> Finished:
+        pod = {"containers": [{"name": "c", "image": "team/app:1"}]}
+        objects: list[dict[str, object]] = [
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": "a", "namespace": _PASTED},
+                "spec": pod,
+            },
+            {
+                "apiVersion": "example.com/v1",
+                "kind": "Thing",
+                "metadata": {"name": "t"},
+                "spec": {_INJECTED: {"image": _SPLIT}},
+            },
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "c"},
+                "data": {f"{_INJECTED}.yaml": json.dumps({_INJECTED: {"image": _SPLIT}})},
+            },
+        ]
+        draft = Draft.of(
+            {_NAME: make_image([b"content"])},
+            {"app.yaml": "\n---\n".join(map(json.dumps, objects))},
+        )
+        options = ("--pull-secret", "regcred", "--mirror-config", "all")
+        return succeeded(victim.apply(draft.pack(key), *options))
+
+    def test_a_pasted_command_runs_kubectl_alone(self, applied: Finished, victim: Victim) -> None:
+        (line,) = [line for line in applied.out.splitlines() if "kubectl create secret" in line]
+        shell = subprocess.run(
+            ["sh", "-c", f"kubectl() {{ printf '%s\\n' \"$@\"; }}\n{line}"],
+            cwd=victim.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (shell.returncode, shell.stderr) == (0, "")
+        assert f"--namespace={_PASTED}" in shell.stdout.splitlines()
+        assert not (victim.folder / "pwned").exists()
+
+    def test_mirror_files_hold_names_alone(self, applied: Finished, victim: Victim) -> None:
+        folder = victim.folder / "deploy" / ".airgap" / "mirrors"
+        conf = tomllib.loads((folder / "crio" / "registries.conf").read_text())
+        assert [entry["prefix"] for entry in conf["registry"]] == ["docker.io/team/app"]
+        values = sorted((folder / "helm-values").iterdir())
+        assert len(values) == 2
+        for file in values:
+            found = yaml.safe_load(file.read_text())
+            assert list(found) == [_INJECTED]
+            assert found[_INJECTED]["image"]["repository"].startswith(victim.proxy.host)
