@@ -14,7 +14,7 @@ DEVELOPER := $(VENV)/.developer
 FUZZER := $(VENV)/.fuzzer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test scoreboard lint check bench fuzz rules-table clean
+.PHONY: help demo test scoreboard lint check bench fuzz rules-table registries clean
 .DELETE_ON_ERROR:
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo 'make check   lint and test'
 	@echo 'make bench   create and apply side by side with skopeo, tar and zstd'
 	@echo 'make fuzz    every fuzz target for SECONDS (600) each, or those in ARGS'
+	@echo 'make registries   the suite of every kind of registry; writes docs/registries.md'
 	@echo 'make rules-table   write docs/discovery-rules.md anew; needs a corpus (AIRGAP_CORPUS)'
 	@echo 'make clean   remove what the others made'
 
@@ -36,6 +37,9 @@ test: $(DEVELOPER)
 
 scoreboard: $(DEVELOPER)
 	AIRGAP_BUDGET=$(SHARE) $(BIN)/python -m pytest -n auto --scoreboard=docs/reliability.md $(ARGS)
+
+registries: $(DEVELOPER)
+	$(BIN)/python -m pytest -n auto --registries-page=docs/registries.md tests/registries $(ARGS)
 
 lint: $(DEVELOPER)
 	$(BIN)/ruff check

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -73,11 +74,18 @@ def backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def make_release(tmp_path_factory: pytest.TempPathFactory) -> MakeRelease:
-    """Bundle images under their references: ``make_release(7, {"team/web:1": image})``."""
+    """Bundle images under their references: ``make_release(7, {"team/web:1": image})``.
+
+    A third argument says what else is in a repository of the source, by tag.
+    """
     keys = tmp_path_factory.mktemp("keys")
     write_key_pair(keys, "vendor")
 
-    def make(sequence: int, images: dict[str, BuiltImage]) -> Release:
+    def make(
+        sequence: int,
+        images: dict[str, BuiltImage],
+        attached: Mapping[str, Mapping[str, BuiltImage]] = MappingProxyType({}),
+    ) -> Release:
         folder = tmp_path_factory.mktemp("release")
         (folder / "registry").mkdir()
         (folder / "app").mkdir()
@@ -87,6 +95,10 @@ def make_release(tmp_path_factory: pytest.TempPathFactory) -> MakeRelease:
             for reference, image in named.items():
                 location = location_of(reference)
                 push_image(source.host, location, reference.effective_tag, image)
+            for repository, others in attached.items():
+                location = location_of(parse_reference(repository))
+                for tag, image in others.items():
+                    push_image(source.host, location, tag, image)
             done = run_here(
                 folder,
                 *("airgap-bundle", "create", "app", "--name", "shop", "--version", "1.0"),

@@ -127,3 +127,31 @@ def test_an_import_into_docker_hub_leaves_the_pulls_to_the_cluster(
     assert {one.path.split("/")[3] for one in read} == {RECEIPTS}
     assert stage.behaviour.site.counts["pulls"] == len(read) <= 4
     assert stage.content() == first.content()
+
+
+@pytest.mark.parametrize("namespace", ["one/two", "a/b/c"])
+@chosen("dockerhub")
+def test_docker_hub_has_no_deeper_names(
+    make_stage: MakeStage, first: Release, row: Row, namespace: str
+) -> None:
+    stage = make_stage(row)
+    stage.namespace = namespace
+
+    done = refused(stage.apply(first), 2, "UsageError")
+
+    assert "Docker Hub" in done.err
+    assert "NAMESPACE/NAME" in done.err
+    assert stage.writes() == []
+
+
+@chosen("gar")
+def test_google_wants_a_project_and_a_repository(
+    make_stage: MakeStage, first: Release, row: Row
+) -> None:
+    stage = make_stage(row)
+    stage.namespace = "project"
+
+    done = refused(stage.apply(first), 2, "UsageError")
+
+    assert "PROJECT/REPOSITORY/NAME" in done.err
+    assert stage.writes() == []

@@ -25,10 +25,10 @@ How imports into each kind of registry go. The table is written by the tests (`m
 the same suite runs against every kind. A cell is green when all its tests passed; where something
 does not apply, the cell says why.
 
-A kind is a real docker-registry behind a proxy that refuses and answers as that kind does: its
-challenges, tokens, error codes and texts, as its source, documentation and reports of its users
-show them (`tests/support/kinds/table.py` names them). distribution is the real one throughout.
-**The kinds marked * are hosted or sold: they are behaviour-tested, and were never tried live.**
+distribution is the real one. **The kinds marked * are behaviour-tested, and were never tried live**:
+each is a real docker-registry behind a proxy that refuses and answers as that kind does, with its
+challenges, tokens, error codes and texts, as its source, its documentation or reports of its users
+show them (`tests/support/kinds/table.py` names them).
 """
 
 _FOOT = """\
@@ -154,10 +154,11 @@ def _cell(row: Row, column: Column, passed: frozenset[Cell]) -> str:
 
 
 def _title(row: Row) -> str:
-    return f"{row.title} *" if row.hosted else row.title
+    return f"{row.title} *" if row.imitated else row.title
 
 
 def _cells_of(item: pytest.Item) -> list[Cell]:
+    """What a test proves when it passes."""
     row = _parameters(item).get("row")
     columns = [one for mark in item.iter_markers(_MARK) for one in mark.args]
     return [(row.id, one.value) for one in columns] if isinstance(row, Row) else []

@@ -37,6 +37,10 @@ class Kind:
     referrers: bool = False
     headers: tuple[tuple[str, str], ...] = ()
 
+    def unguarded(self) -> Kind:
+        """The same, open to anybody: for a test that looks into it."""
+        return replace(self, door=_OPEN)
+
     def act(self, asked: Asked, site: Site) -> Action | None:
         """What happens to a request; nothing if plain distribution does the same."""
         for step in (*self.apis, self.door.enter, *self.before_rights, self.door.permit):

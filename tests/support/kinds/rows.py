@@ -56,7 +56,7 @@ class Row:
     ``namespace`` holds ``{n}`` for a number that is new each time. Of the target, the first
     ``made`` segments have to be made by the registry's owner; 0 stands for every repository,
     None for nothing. Its answers tell what it is, if ``told``. ``absent`` tells columns that do
-    not apply, and why. ``hosted`` services could only be imitated.
+    not apply, and why.
     """
 
     id: str
@@ -66,11 +66,15 @@ class Row:
     admin: str
     made: int | None = None
     told: bool = True
-    hosted: bool = False
     server: Server = Server.OPEN
     pusher: Account | None = PUSHER
     reader: Account | None = READER
     absent: Mapping[Column, str] = field(default_factory=dict)
+
+    @property
+    def imitated(self) -> bool:
+        """Whether a proxy stands for something that could not be had here."""
+        return self.kind is not table.DISTRIBUTION
 
     @property
     def accounts(self) -> tuple[Account, ...]:
@@ -175,7 +179,6 @@ ROWS: tuple[Row, ...] = (
         "`UploadLayerPart`, `CompleteLayerUpload`, `PutImage`, `BatchCheckLayerAvailability`, "
         "`BatchGetImage`, `GetDownloadUrlForLayer` on them.",
         made=0,
-        hosted=True,
         pusher=_AWS,
         reader=_AWS_READER,
     ),
@@ -187,7 +190,6 @@ ROWS: tuple[Row, ...] = (
         "The repository (second segment; the first is the project), and "
         "`roles/artifactregistry.writer` on it.",
         made=2,
-        hosted=True,
         told=False,
     ),
     Row(
@@ -196,7 +198,6 @@ ROWS: tuple[Row, ...] = (
         table.GHCR,
         "owner{n}",
         "A classic token with `write:packages`. Packages are private at first.",
-        hosted=True,
         absent={Column.CREATION: _BY_PUSH},
     ),
     Row(
@@ -206,7 +207,6 @@ ROWS: tuple[Row, ...] = (
         "acr{n}/apps",
         "`AcrPush` for the account, or a token with `content/write` and `content/read` on the "
         "repositories.",
-        hosted=True,
         pusher=_AZURE,
         reader=_AZURE_READER,
         absent={Column.CREATION: _BY_PUSH},
@@ -219,7 +219,6 @@ ROWS: tuple[Row, ...] = (
         "hub{n}",
         "The account or organisation (the namespace, of one segment), and a token that may "
         "read and write.",
-        hosted=True,
         absent={Column.CREATION: _BY_PUSH},
     ),
     Row(
@@ -229,7 +228,6 @@ ROWS: tuple[Row, ...] = (
         "key{n}/apps",
         "A local Docker repository (its key is the first segment), and deploy and read on it.",
         made=1,
-        hosted=True,
     ),
     Row(
         "nexus",
@@ -239,7 +237,6 @@ ROWS: tuple[Row, ...] = (
         "A hosted Docker repository (the first segment, with path-based routing), with redeploy "
         "allowed, and `nx-repository-view-docker-NAME-*` on it.",
         made=1,
-        hosted=True,
         absent={Column.EXPIRY: _NEVER_ENDS},
     ),
 )
