@@ -25,10 +25,10 @@ How imports into each kind of registry go. The table is written by the tests (`m
 the same suite runs against every kind. A cell is green when all its tests passed; where something
 does not apply, the cell says why.
 
-distribution is the real one. **The kinds marked * are behaviour-tested, and were never tried live**:
-each is a real docker-registry behind a proxy that refuses and answers as that kind does, with its
-challenges, tokens, error codes and texts, as its source, its documentation or reports of its users
-show them (`tests/support/kinds/table.py` names them).
+distribution is the real one. **The kinds marked * are behaviour-tested, and were never tried
+live**: each is a real docker-registry behind a proxy that refuses and answers as that kind does,
+with its challenges, tokens, error codes and texts, as its source, its documentation or reports of
+its users show them (`tests/support/kinds/table.py` names them).
 """
 
 _FOOT = """\
