@@ -29,7 +29,7 @@ from airgap_importer.overlay import (
 from airgap_importer.profiles import RegistryKind
 from airgap_importer.proof import Find, Proof, check_changes, promised_by, prove
 from airgap_importer.pushing import Push, PushReport
-from airgap_importer.pushplan import PushPlan, PushPlanner
+from airgap_importer.pushplan import Care, PushPlan, PushPlanner
 from airgap_importer.recognition import profile_of
 from airgap_importer.relocation import Relocation, Target, relocate
 from airgap_importer.relocationrecord import RelocationRecord, load_relocation_record
@@ -166,9 +166,9 @@ class Application:
         relocation = self._relocate(scheme)
         overlay = self._compose(relocation, choices.outputs)
         check_overlay(overlay, self.bundle.files, choices.downstream)
-        check_blobs = choices.check_blobs or choices.read_back
-        planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs, check_blobs)
-        plan = planner.plan(choices.move_tags, profile.counts_pulls)
+        care = Care(choices.check_blobs or choices.read_back, profile.counts_pulls)
+        planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs, care)
+        plan = planner.plan(choices.move_tags)
         return Prepared(scheme, relocation, overlay, plan, place)
 
     def _prove(

@@ -82,11 +82,23 @@ class PushPlan:
         return tuple(plan.blob for plan in self.blobs if plan.holder is None)
 
 
+@dataclass(frozen=True, slots=True)
+class Care:
+    """How closely is looked at what is there.
+
+    ``check_blobs`` asks for the blobs of manifests that are there, too. ``frugal`` is for
+    registries that count what is read: see :func:`is_present`.
+    """
+
+    check_blobs: bool = False
+    frugal: bool = False
+
+
 class PushPlanner:
     """Compares what a relocation wants with what the registry has; changes nothing.
 
     A registry takes a manifest only when it has the manifest's blobs, so those of a manifest that
-    is there are not asked for, unless ``check_blobs`` says so: storage can lose what it had.
+    is there are not asked for, unless ``care`` says so: storage can lose what it had.
     """
 
     def __init__(
@@ -95,17 +107,17 @@ class PushPlanner:
         relocation: Relocation,
         target: ImageTarget,
         jobs: int,
-        check_blobs: bool,
+        care: Care,
     ) -> None:
         self._graph = graph
         self._relocation = relocation
         self._target = target
         self._lookup = LenientLookup(target)
         self._jobs = jobs
-        self._check_blobs = check_blobs
+        self._care = care
 
-    def plan(self, move_tags: bool, frugal: bool = False) -> PushPlan:
-        """Ask the registry what is there; ``frugal`` reads no manifests, see :func:`is_present`.
+    def plan(self, move_tags: bool) -> PushPlan:
+        """Ask the registry what is there.
 
         Raises:
             TagConflict: a tag names something else there, and ``move_tags`` is not said.
@@ -117,10 +129,12 @@ class PushPlanner:
         due = release.due(self._lookup, self._jobs)
         roots = self._roots().items()
         repositories = tuple(
-            for_each(roots, lambda item, _: self._plan_repository(*item, frugal), self._jobs)
+            for_each(roots, lambda item, _: self._plan_repository(*item), self._jobs)
         )
         lists = self._plan_lists(repositories)
-        return PushPlan(repositories, self._plan_blobs(repositories), due, release, lists, frugal)
+        return PushPlan(
+            repositories, self._plan_blobs(repositories), due, release, lists, self._care.frugal
+        )
 
     def _roots(self) -> dict[str, tuple[Digest, ...]]:
         roots: dict[str, dict[Digest, None]] = {}
@@ -136,17 +150,15 @@ class PushPlanner:
         }
         return tuple(tagged.values())
 
-    def _plan_repository(
-        self, repository: str, roots: Sequence[Digest], frugal: bool
-    ) -> RepositoryPlan:
+    def _plan_repository(self, repository: str, roots: Sequence[Digest]) -> RepositoryPlan:
         manifests = {
             manifest.digest: manifest for root in roots for manifest in self._graph.below(root)
         }
         present: list[Manifest | Index] = []
         missing: list[Manifest | Index] = []
         for manifest in manifests.values():
-            held = is_present(self._lookup, repository, manifest, frugal) and (
-                not self._check_blobs or self._has_blobs(repository, manifest)
+            held = is_present(self._lookup, repository, manifest, self._care.frugal) and (
+                not self._care.check_blobs or self._has_blobs(repository, manifest)
             )
             (present if held else missing).append(manifest)
         unkept = [one for one in present if not is_kept(self._lookup, repository, one)]
