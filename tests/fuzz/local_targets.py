@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import yaml
+
+from airgap_importer.filetree import tree_of
+from airgap_importer.mirrors.configurations import compose_configurations
+from airgap_importer.mirrors.kind import Kind
+from airgap_importer.mirrors.records import parse_records
 from airgap_importer.overlaymarker import MARKER, STATE, check_ownership, marker_of
 from airgap_importer.relocation import Target as RegistryTarget
 from airgap_importer.relocation import relocate
@@ -104,6 +111,35 @@ def _records() -> Iterator[bytes]:
     yield json.dumps({"images": [{**entry, "repository": "apps/n"}], "former": []}).encode()
 
 
+def _feed_mirrors(data: bytes) -> None:
+    """Records that are taken lead to files that their readers can read, with names alone."""
+    relocation, _, coverage = data.partition(b"\n")
+    records = parse_records("shop", relocation, coverage or b'{"images": []}')
+    found = compose_configurations(records, [Kind.ALL])
+    for path, content in found.files.items():
+        text = content.decode()
+        if path.endswith((".toml", ".conf")):
+            tomllib.loads(text)
+        elif path.endswith(".yaml"):
+            assert isinstance(yaml.safe_load(text), dict), path
+    conf = tomllib.loads(found.files["crio/registries.conf"].decode())
+    sources = {image.source.name for image in records.images}
+    assert {entry["prefix"] for entry in conf.get("registry", [])} <= sources
+    assert tree_of(found.files)
+
+
+def _mirrors() -> Iterator[bytes]:
+    relocation = json.loads(next(_records()))
+    fields = [
+        {"document": "data['v']|yaml[0]", "path": ["image", "tag"], "value": "1", "whole": True},
+        {"path": ["spec", 0, "url"], "value": "x/y", "whole": False},
+    ]
+    split = {"place": "a.yaml#Thing/a#spec", "source": "x", "target": "y", "fields": fields}
+    for plain_http in (False, True):
+        document = json.dumps({**relocation, "plainHttp": plain_http}).encode()
+        yield document + b"\n" + json.dumps({"images": [split]}).encode()
+
+
 def _feed_marker(data: bytes) -> None:
     with TemporaryDirectory() as overlay:
         Path(overlay, STATE).mkdir()
@@ -137,6 +173,11 @@ TARGETS = {
         _feed_record,
         _records,
         _words("images", "former", "source", "registry", "repository", "name", "apps/x"),
+    ),
+    "mirror-records": Target(
+        _feed_mirrors,
+        _mirrors,
+        _words("images", "source", "reference", "plainHttp", "fields", "path", "value", "whole"),
     ),
     "overlay-marker": Target(_feed_marker, _markers, _words("format", "tool", "app")),
 }

@@ -22,7 +22,13 @@ _MODULES: Final = {
     "kube": ("yaml", "documents", "find-images", "rewriting", "rules-file"),
     "registry": ("challenge", "token-answer", "origins", "download", "retry-after", "complaint"),
     "trust": ("trust-policy", "policy-update", "public-key"),
-    "local": ("auth-file", "credential-helper", "relocation-record", "overlay-marker"),
+    "local": (
+        "auth-file",
+        "credential-helper",
+        "relocation-record",
+        "mirror-records",
+        "overlay-marker",
+    ),
 }
 NAMES: Final = tuple(name for names in _MODULES.values() for name in names)
 FINDINGS: Final = Path(__file__).parent / "findings"
