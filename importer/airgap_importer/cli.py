@@ -29,6 +29,7 @@ from airgap_importer.outputoptions import (
     is_plain,
     outputs_text,
     parse_outputs,
+    secrets_of,
 )
 from airgap_importer.profiles import RegistryKind
 from airgap_importer.targetoptions import NamingOption, PullEndpointOption, RegistryTypeOption
@@ -312,11 +313,13 @@ def _print_plan(prepared: Prepared, form: Format) -> None:
             "bytes": size,
             "tags": [f"{image.name}:{image.tag}" for image in plan.tags],
             "referrers": [wanted.where for wanted in plan.lists],
+            "pullSecrets": prepared.overlay.secrets.to_document(),
         },
         f"would push {missing} manifests and {len(plan.to_send)} blobs ({byte_size(size)}), "
         f"and set {len(plan.tags)} tags\n"
         + "".join(f"  referrers go to {wanted.where}\n" for wanted in plan.lists)
-        + _relocated(relocation),
+        + _relocated(relocation)
+        + secrets_of(prepared.overlay, relocation),
         form,
     )
 

@@ -12,6 +12,8 @@ from airgap_importer.mirrors.kind import Kind
 if TYPE_CHECKING:
     from airgap_importer.apply import Applied
     from airgap_importer.outputs import Outputs
+    from airgap_importer.relocation import Relocation
+    from airgap_importer.rewriting import Overlay
 
 MirrorsOption = Annotated[
     list[Kind] | None,
@@ -51,14 +53,19 @@ def is_plain(endpoint: str) -> bool:
     return endpoint.lower().startswith("http://")
 
 
+def secrets_of(overlay: Overlay, relocation: Relocation) -> str:
+    """The commands for the pull secrets that an overlay refers to; empty for none."""
+    from airgap_importer.secretcommands import secrets_text
+
+    registries = sorted({image.registry for image in relocation.images.values()})
+    return secrets_text(overlay.secrets, registries)
+
+
 def outputs_text(applied: Applied) -> str:
     """What else there is after an import, and what is left to do for it: lines after a result."""
     from airgap_importer.mirrors.folder import written_text
-    from airgap_importer.secretcommands import secrets_text
 
-    secrets = applied.coverage.overlay.secrets
-    registries = sorted({image.registry for image in applied.relocation.images.values()})
-    texts = [secrets_text(secrets, registries)]
+    texts = [secrets_of(applied.coverage.overlay, applied.relocation)]
     if applied.mirrors.by_kind:
         texts.append(written_text(applied.mirrors, applied.output))
         texts += [f"  {note}" for note in applied.mirrors.notes]

@@ -39,6 +39,11 @@ def _references(journey: Journey) -> list[object]:
 
 def test_names_are_in_the_overlay_and_credentials_are_nowhere(made: Journey) -> None:
     password = f"{_PASSWORD}\n".encode()
+    planned = succeeded(
+        made.apply(*_LOGIN, "--pull-secret", "regcred", "--dry-run", stdin=password)
+    )
+    assert "kubectl create secret docker-registry regcred --namespace=backend" in planned.out
+    assert not made.overlay.exists()
     options = (*_LOGIN, "--pull-secret", "regcred", "--mirror-config", "all")
     done = succeeded(made.apply(*options, stdin=password))
     assert _references(made) == [[{"name": "regcred"}]] * 2

@@ -61,11 +61,23 @@ def test_what_helm_cannot_set_alone_is_a_comment(tmp_path: Path) -> None:
     found = _values(
         tmp_path,
         "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\nspec:\n"
-        "  items:\n  - image: {repository: quay.io/team/a, tag: '1'}\n",
+        "  items:\n  - image: {repository: quay.io/team/a, tag: '1'}\n"
+        "  image: {repository: quay.io/team/b, tag: '2'}\n",
     )
     ((_, text),) = found.files.items()
-    assert yaml.safe_load(text) == {}
+    assert yaml.safe_load(text)["image"]["tag"] == "2"
+    assert yaml.safe_load(text).keys() == {"image"}
     assert b"# not a value of its own: spec.items.0.image.tag = 1" in text
+
+
+def test_where_there_is_nothing_for_helm_that_is_said(tmp_path: Path) -> None:
+    found = _values(
+        tmp_path,
+        "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\nspec:\n"
+        "  items:\n  - image: {repository: quay.io/team/a, tag: '1'}\n",
+    )
+    assert not found.files
+    assert found.notes == ("Thing/t in app.yaml: no field that Helm could set by itself",)
 
 
 def test_text_of_the_application_stays_text(tmp_path: Path) -> None:
