@@ -19,18 +19,24 @@ from support.mirroring import pulled_by_k3s
 
 _HUB = "team/web:1"
 _QUAY = "quay.io/tool:2"
+_PORT = "src.example:5000/team/own:3"
 _NO_CONTAINERD = why_no_containerd()
 
 
-@pytest.fixture
-def images(journey: Journey) -> dict[str, BuiltImage]:
-    """Two images of an application that is bundled."""
-    found = {name: make_image([name.encode()]) for name in (_HUB, _QUAY)}
+def _bundled(journey: Journey, *names: str) -> dict[str, BuiltImage]:
+    """Images of an application that is bundled."""
+    found = {name: make_image([name.encode()]) for name in names}
     for name, image in found.items():
         journey.push(name, image)
     journey.deploy(*found)
     succeeded(journey.create())
     return found
+
+
+@pytest.fixture
+def images(journey: Journey) -> dict[str, BuiltImage]:
+    """Two images that are bundled."""
+    return _bundled(journey, _HUB, _QUAY)
 
 
 @pytest.fixture
@@ -47,12 +53,15 @@ def _mirrors(journey: Journey) -> Path:
 
 
 @pytest.mark.skipif(bool(_NO_CONTAINERD), reason=_NO_CONTAINERD)
-def test_containerd_pulls_by_the_old_name(
-    journey: Journey, images: dict[str, BuiltImage], containerd: Containerd
-) -> None:
+def test_containerd_pulls_by_the_old_name(journey: Journey, containerd: Containerd) -> None:
+    images = _bundled(journey, _HUB, _QUAY, _PORT)
     succeeded(journey.apply("--mirror-config", "containerd", "--naming", "path"))
     folder = _mirrors(journey) / "containerd"
-    assert sorted(path.name for path in folder.iterdir()) == ["docker.io", "quay.io"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "docker.io",
+        "quay.io",
+        "src.example_5000_",
+    ]
     for name, image in images.items():
         full = f"docker.io/{name}" if name == _HUB else name
         for version in (full, f"{full.rpartition(':')[0]}@{image.digest}"):

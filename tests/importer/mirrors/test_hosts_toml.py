@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from airgap_importer.mirrors.hoststoml import compose_hosts_toml
+from airgap_importer.mirrors.records import parse_records
+from airgap_importer.naming import Names, Naming
+from airgap_importer.relocation import Target, relocate
+from airgap_shared.bundle.statement import BundledImage
+from airgap_shared.oci import mediatype
+from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.reference import parse_reference
 from support.mirroring import records_of
+
+_COMPONENT = st.from_regex(r"[a-z0-9]{1,3}((\.|_|__|-)[a-z0-9]{1,2})?", fullmatch=True)
+_SOURCES = st.sets(
+    st.tuples(
+        st.sampled_from(["docker.io", "quay.io", "a.b:5000", "a.b", "library"]),
+        st.lists(_COMPONENT, min_size=1, max_size=3).map("/".join),
+    ),
+    min_size=1,
+    max_size=6,
+)
 
 
 def test_a_host_whose_paths_are_kept_gets_a_prefix() -> None:
@@ -81,3 +103,34 @@ def test_a_host_that_cannot_be_a_folder_is_told() -> None:
     found = compose_hosts_toml(records_of({"[::1]:5000/a:1": "reg.bank/a:1"}))
     assert not found.files
     assert "[::1]:5000" in found.notes[0]
+
+
+@pytest.mark.parametrize("naming", Naming)
+@given(sources=_SOURCES)
+def test_what_is_written_is_right_whatever_the_names(
+    naming: Naming, sources: set[tuple[str, str]]
+) -> None:
+    """containerd asks for the path below the host's address; that is where the image is."""
+    names = sorted({parse_reference(f"{host}/{path}:1").canonical for host, path in sources})
+    images = [_image(name) for name in names]
+    relocation = relocate(images, Target("reg.bank", "shop"), {}, Names(naming))
+    records = parse_records(
+        "shop", json.dumps(relocation.to_document()).encode(), b'{"images": []}'
+    )
+    found = compose_hosts_toml(records)
+    for image in records.images:
+        folder = image.source.registry.replace(":", "_") + "_" * (":" in image.source.registry)
+        text = found.files.get(f"{folder}/hosts.toml")
+        if text is None:
+            assert any(note.startswith(f"{image.source.registry}: ") for note in found.notes)
+        else:
+            (address,) = tomllib.loads(text.decode())["host"]
+            root = address.removeprefix("https://reg.bank/v2").strip("/")
+            path = f"{root}/{image.source.repository}".strip("/")
+            assert path == image.target.repository
+
+
+def _image(source: str) -> BundledImage:
+    digest = Digest.of(source.encode())
+    reference = parse_reference(source)
+    return BundledImage(reference, (source,), digest, mediatype.OCI_MANIFEST, digest, ())
