@@ -6,7 +6,7 @@ import json
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap_importer.mirrors.hoststoml import compose_hosts_toml
@@ -17,6 +17,7 @@ from airgap_shared.bundle.statement import BundledImage
 from airgap_shared.oci import mediatype
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.reference import parse_reference
+from support.budget import budget
 from support.mirroring import records_of
 
 _COMPONENT = st.from_regex(r"[a-z0-9]{1,3}((\.|_|__|-)[a-z0-9]{1,2})?", fullmatch=True)
@@ -107,6 +108,7 @@ def test_a_host_that_cannot_be_a_folder_is_told() -> None:
 
 @pytest.mark.parametrize("naming", Naming)
 @given(sources=_SOURCES)
+@settings(max_examples=budget(25, 200), deadline=None)
 def test_what_is_written_is_right_whatever_the_names(
     naming: Naming, sources: set[tuple[str, str]]
 ) -> None:

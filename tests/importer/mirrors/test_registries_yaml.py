@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap_importer.mirrors.registriesyaml import FILE, compose_registries_yaml
+from support.budget import budget
 from support.mirroring import pulled_by_k3s, records_of
 
 _COMPONENT = st.from_regex(r"[a-z0-9]{1,3}([._-][a-z0-9]{1,2})?", fullmatch=True)
@@ -34,6 +35,7 @@ def test_what_is_written() -> None:
 
 
 @given(st.sets(st.tuples(_HOSTS, _PATHS), min_size=1, max_size=6), st.booleans())
+@settings(max_examples=budget(30, 200), deadline=None)
 def test_every_image_is_looked_for_where_it_is(
     sources: set[tuple[str, str]], plain_http: bool
 ) -> None:
