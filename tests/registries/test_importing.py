@@ -24,6 +24,8 @@ def test_a_release_is_imported_twice_and_followed_by_the_next(
     succeeded(stage.apply(first))
     assert stage.content() == first.content()
     assert stage.refused() == []
+    # One to see that pushing is allowed; no session is opened and left for another one.
+    assert len(stage.proxy.requests("DELETE")) == len(first.names)
     stage.proxy.clear()
 
     succeeded(stage.apply(first))

@@ -30,7 +30,8 @@ _log = logging.getLogger(__name__)
 class Uploads:
     """The upload sessions of one registry; nothing here is repeated.
 
-    Those whose content is under way are known by their address, to be closed from outside.
+    Those whose content is under way are known by their address, to be closed from outside, and so
+    are those that a registry opened instead of mounting a blob: the blob is then sent into them.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Uploads:
         self._exchange = exchange
         self._hosts = hosts
         self._under_way: dict[str, Access] = {}
+        self._offered: dict[tuple[str, Digest], tuple[str, Access]] = {}
 
     def push(
         self,
@@ -60,7 +62,8 @@ class Uploads:
 
         """
         where = f"{self._where(access)}@{digest}"
-        location = self.begin(access)
+        offered = self._offered.pop((access.repository, digest), None)
+        location = offered[0] if offered is not None else self.begin(access)
         body = Body(size, lambda: verified_chunks(open_body(), digest, size, where))
         url = f"{location}{'&' if '?' in location else '?'}digest={quote(str(digest))}"
         headers = {"Content-Type": "application/octet-stream"}
@@ -79,11 +82,14 @@ class Uploads:
         check_announced(answer, digest, where)
 
     def cancel_all(self, seconds: float) -> None:
-        """Close the sessions that are still under way, and wait so long for that to be done.
+        """Close the sessions that are still open, and wait so long for that to be done.
 
-        There are such only where an interruption left transfers behind that hang.
+        There are such only where an interruption left transfers behind that hang, or a blob that
+        was not mounted was not sent either.
         """
         sessions = list(self._under_way.items())
+        sessions += self._offered.values()
+        self._offered.clear()
         closing = [
             threading.Thread(target=self.cancel, args=session, daemon=True) for session in sessions
         ]
@@ -96,7 +102,8 @@ class Uploads:
     def mount(self, access: Access, digest: Digest, source: str) -> bool:
         """Have the registry take a blob over from another of its repositories.
 
-        ``access`` must name the source, too. False if the registry would rather have it pushed.
+        ``access`` must name the source, too. False if the registry would rather have it pushed: it
+        opens a session for that, which :meth:`push` uses.
         """
         query = urlencode({"mount": str(digest), "from": source})
         request = self._post(access, f"?{query}", (201, 202))
@@ -111,7 +118,7 @@ class Uploads:
         if answer.status == 201:
             check_announced(answer, digest, request.where)
             return True
-        self.cancel(self._location(answer, request), access)
+        self._offered[access.repository, digest] = (self._location(answer, request), access)
         return False
 
     def begin(self, access: Access) -> str:

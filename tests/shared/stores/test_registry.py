@@ -184,6 +184,7 @@ def test_a_blob_is_mounted_without_being_sent(client: Registry, registry: Docker
 
 def test_a_mount_of_nothing_leaves_nothing(client: Registry, registry: DockerRegistry) -> None:
     assert not client.mount_blob("two", DIGEST, "one")
+    client.close()
     assert registry.storage.open_uploads() == 0
     assert registry.storage.blobs() == {}
 

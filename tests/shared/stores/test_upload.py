@@ -350,6 +350,29 @@ def test_a_mount_that_fails_is_none(
     assert registry.storage.open_uploads() == 0
 
 
+def test_a_blob_that_is_not_mounted_is_sent_into_the_session_that_was_opened(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    proxy = make_proxy(registry.host)
+    with http_client(proxy.host) as client:
+        assert not client.mount_blob("two", DIGEST, "one")
+        client.push_blob("two", DIGEST, SIZE, body_of(CONTENT))
+        client.push_blob("three", DIGEST, SIZE, body_of(CONTENT))
+    assert [one.method for one in proxy.mutations()] == ["POST", "PUT", "POST", "PUT"]
+    assert registry.storage.open_uploads() == 0
+
+
+def test_a_session_that_is_lost_meanwhile_is_begun_anew(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    proxy = make_proxy(registry.host)
+    with http_client(proxy.host) as client:
+        assert not client.mount_blob("two", DIGEST, "one")
+        registry.wipe()
+        client.push_blob("two", DIGEST, SIZE, body_of(CONTENT))
+    assert registry.storage.blobs() == {str(DIGEST): SIZE}
+
+
 def test_a_mount_is_asked_for_by_digest_and_source(
     registry: DockerRegistry, make_proxy: MakeProxy
 ) -> None:
