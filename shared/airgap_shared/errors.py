@@ -392,6 +392,10 @@ class RegistryRejected(RegistryError):
     exit_code = 22
 
 
+class RepositoryMissing(RegistryRejected):
+    """A repository, or what holds it, has to be created before it can be pushed to."""
+
+
 class ReferrersTagConflict(RegistryRejected):
     """The tag that has to list the referrers of a digest holds something else."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from airgap_shared.errors import UsageError
 
 if TYPE_CHECKING:
+    from airgap_shared.stores.apiconnections import ApiConnections
     from airgap_shared.stores.credential import Credential
     from airgap_shared.stores.credentials import CredentialSources
     from airgap_shared.stores.registries import Registries
@@ -36,22 +37,31 @@ class RegistryOptions:
     credential: Credential | None = field(default=None, repr=False)
     writes: bool = False
     upload_hosts: tuple[str, ...] = ()
+    ecr_hosts: tuple[str, ...] = ()
 
 
 def open_registries(options: RegistryOptions, jobs: int, note: Callable[[str], None]) -> Registries:
     """The registries that these options allow to open; close them after use."""
     from airgap_shared.stores.credentials import CredentialStore
+    from airgap_shared.stores.ecraccess import EcrAccess
     from airgap_shared.stores.registries import Registries
+
+    apis = _api_connections(options, jobs)
+    access = EcrAccess(os.environ, apis.open, options.ecr_hosts)
+    sources = credential_sources(options.authfile, options.credential)
+    credentials = CredentialStore(sources, access.issue)
+    return Registries(options.plain_http, credentials, apis.trust, apis.settings, note)
+
+
+def _api_connections(options: RegistryOptions, jobs: int) -> ApiConnections:
+    from airgap_shared.stores.apiconnections import ApiConnections
     from airgap_shared.stores.settings import ClientSettings
     from airgap_shared.stores.tls import TrustSettings, standard_certs_dirs
 
-    home = home_folder()
-    return Registries(
-        options.plain_http,
-        CredentialStore(credential_sources(options.authfile, options.credential)),
+    return ApiConnections(
         TrustSettings(
             os.environ,
-            standard_certs_dirs(home),
+            standard_certs_dirs(home_folder()),
             options.ca_file,
             options.cert_file,
             options.key_file,
@@ -62,7 +72,6 @@ def open_registries(options: RegistryOptions, jobs: int, note: Callable[[str], N
             token_hosts=frozenset(options.token_hosts),
             upload_hosts=frozenset(options.upload_hosts),
         ),
-        note,
     )
 
 

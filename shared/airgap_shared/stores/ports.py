@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -90,3 +90,27 @@ class ImageTarget(ImageLookup, Protocol):
 
         Gives the subject in whose list of referrers the registry says that it put the manifest.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Something that has to be there before images are pushed: a repository or what holds it."""
+
+    noun: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.noun} {self.name}"
+
+
+class RepositoryCreator(Protocol):
+    """What makes such places in one registry."""
+
+    def lacking(self, repository: str, told: bool) -> Sequence[Place]:
+        """What is missing before a repository can be pushed to, the outermost first.
+
+        ``told`` says that the registry itself said that it is not there.
+        """
+
+    def create(self, place: Place) -> bool:
+        """Make it; false when it is there already."""

@@ -18,6 +18,7 @@ from airgap_shared.errors import (
     RegistryIntegrity,
     RegistryRejected,
     RegistryUnavailable,
+    RepositoryMissing,
     TagImmutable,
 )
 from airgap_shared.stores.exchange import Answer, Request
@@ -124,6 +125,9 @@ def _judge_write(
         return Transient(error, tries=_FEWER + 1)
     if _is_immutable(status, said, complaint):
         return TagImmutable(said, where=where, details=complaint.lines)
+    if status == 404 and "NAME_UNKNOWN" in complaint.codes:
+        advice = _WRITE_ADVICE[404]
+        return RepositoryMissing(said, where=where, next_step=advice, details=complaint.lines)
     return _final(request, status, said, complaint)
 
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from airgap_shared.errors import AirgapError, PlainHttpRefused
+from airgap_shared.stores.apiconnections import ApiConnections
 from airgap_shared.stores.credentials import CredentialStore
 from airgap_shared.stores.endpoint import Endpoint
 from airgap_shared.stores.registry import Registry
@@ -52,6 +53,11 @@ class Registries:
     ) -> None:
         for client in self._clients.values():
             client.close()
+
+    @property
+    def apis(self) -> ApiConnections:
+        """Connections to APIs elsewhere, by the same trust and settings."""
+        return ApiConnections(self._trust, self._settings)
 
     def open(self, host: str) -> Registry:
         """The client for this host.

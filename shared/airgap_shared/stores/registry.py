@@ -21,6 +21,7 @@ from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest, verified_chunks
 from airgap_shared.oci.manifest import MANIFEST_LIMIT
 from airgap_shared.oci.reference import is_valid_repository, is_valid_tag
+from airgap_shared.stores.apiclient import ApiClient
 from airgap_shared.stores.authorization import Credentials
 from airgap_shared.stores.download import Download
 from airgap_shared.stores.endpoint import Endpoint
@@ -91,6 +92,19 @@ class Registry:
         """What the registry answers to a stranger; asked for once."""
         retry(self._transport.authorization.learn, self._patience)
         return self._transport.authorization.introduction
+
+    def api(self) -> ApiClient:
+        """The registry's own API beside that of the distribution specification."""
+        transport = self._transport
+        send, redactor = transport.send, transport.redactor
+        return ApiClient(self.endpoint.base_url, send, redactor, self._patience)
+
+    def basic_header(self, repository: str) -> str | None:
+        """User and password for a repository as a header, where that is what there is."""
+        credential = self._transport.authorization.credential(repository)
+        if credential is None or not credential.username:
+            return None
+        return f"Basic {credential.basic}"
 
     def head_manifest(self, repository: str, reference: str) -> Descriptor | None:
         """What a tag or digest stands for, without fetching it; nothing if it does not exist.
