@@ -11,6 +11,7 @@ from pathlib import Path
 
 from airgap_importer.assignments import merged
 from airgap_importer.coverage import Coverage
+from airgap_importer.creating import Groundwork
 from airgap_importer.history.memory import Memory
 from airgap_importer.history.receipt import Receipt
 from airgap_importer.mirrors.configurations import Configurations, compose_configurations
@@ -26,12 +27,12 @@ from airgap_importer.overlay import (
     check_overlay_directory,
     open_overlay_directory,
 )
-from airgap_importer.profiles import RegistryKind
+from airgap_importer.profiles import RegistryKind, RegistryProfile
 from airgap_importer.proof import Find, Proof, check_changes, promised_by, prove
 from airgap_importer.pushing import Push, PushReport
 from airgap_importer.pushplan import Care, PushPlan, PushPlanner
 from airgap_importer.recognition import profile_of
-from airgap_importer.relocation import Relocation, Target, relocate
+from airgap_importer.relocation import RECEIPTS, Relocation, Target, relocate
 from airgap_importer.relocationrecord import RelocationRecord, load_relocation_record
 from airgap_importer.rendering import Renderer, Rendering
 from airgap_importer.rewriting import Overlay, compose_overlay
@@ -45,7 +46,7 @@ from airgap_shared.kube.objects import ManifestFile
 from airgap_shared.kube.rulesfile import parse_rules
 from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.opening import VerifiedBundle
-from airgap_shared.stores.ports import ImageTarget
+from airgap_shared.stores.ports import ImageTarget, Place
 from airgap_shared.stores.progress import Progress
 
 RELOCATION = "relocation.json"
@@ -71,17 +72,22 @@ class Applied:
     output: Path
     step: Step
     mirrors: Configurations
+    created: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What an import is going to do, found out before anything is changed."""
+    """What an import is going to do, found out before anything is changed.
+
+    ``missing`` has to be created first, as far as the registry's API tells.
+    """
 
     names: Names
     relocation: Relocation
     overlay: Overlay
     plan: PushPlan
     place: Path
+    missing: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +101,15 @@ class Choices:
     outputs: Outputs = NO_OUTPUTS
     registry_kind: RegistryKind = RegistryKind.AUTO
     naming: Naming = Naming.LAST
+    create: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
     """One import of one bundle into one registry and one overlay directory.
 
-    ``shield`` lets the last steps come to their end before a signal ends the import.
+    ``shield`` lets the last steps come to their end before a signal ends the import;
+    ``groundwork`` knows what has to be there in a registry of some profile.
     """
 
     bundle: VerifiedBundle
@@ -112,11 +120,18 @@ class Application:
     progress: Progress
     memory: Memory
     shield: Callable[[], AbstractContextManager[None]]
+    groundwork: Callable[[RegistryProfile], Groundwork]
 
     def plan(self, choices: Choices) -> Prepared:
         """Find out what an import would do; nothing is changed."""
         with _telling():
-            return self._prepare(choices)
+            prepared = self._prepare(choices)
+            written = prepared.plan.written
+            wanted = (*written, self._receipts) if written else ()
+            missing = self.groundwork(prepared.names.profile).foretell(wanted)
+            if not missing.places:
+                self.memory.settle(self.registry)
+            return replace(prepared, missing=missing.places)
 
     def run(self, choose: Callable[[], Renderer], choices: Choices) -> Applied:
         """Import: verified content first, what people see last.
@@ -130,10 +145,14 @@ class Application:
         with _telling() as story:
             prepared = self._prepare(choices)
             push = Push(self.bundle, prepared.plan, self.registry, self.jobs)
-            push.check_permission()
+            groundwork = self.groundwork(prepared.names.profile)
+            missing = groundwork.find(prepared.plan.written, self._receipts, self.jobs)
+            groundwork.insist(missing, choices.create)
             app = self.bundle.statement.release.app
             opened = open_overlay_directory(self.output, app, prepared.place)
             with opened as directory, self.memory.writing():
+                groundwork.make(missing, self.jobs, functools.partial(self._made, story))
+                self.memory.settle(self.registry)
                 story.changed = _UNSEEN
                 push.send(self.progress)
                 if choices.read_back:
@@ -171,6 +190,16 @@ class Application:
         plan = planner.plan(choices.move_tags)
         return Prepared(scheme, relocation, overlay, plan, place)
 
+    def _made(self, story: _Story, place: Place) -> None:
+        """Tell and remember that something was created."""
+        self.memory.created(str(place))
+        self.progress.note(f"created the {place} in {self.target.registry}")
+        story.changed = f"created: {', '.join(self.memory.made)}; nothing else was changed"
+
+    @property
+    def _receipts(self) -> str:
+        return self.target.repository(RECEIPTS)
+
     def _prove(
         self, directory: OverlayDirectory, prepared: Prepared, push: Push, renderer: Renderer
     ) -> Proof:
@@ -202,6 +231,7 @@ class Application:
             self.output,
             self.memory.step,
             compose_configurations(records, outputs.kinds),
+            self.memory.made,
         )
 
     def _relocation_record(self, relocation: Relocation, outputs: Outputs) -> bytes:
@@ -270,6 +300,7 @@ class Application:
             **receipt.to_document(),
             "registry": self.target.registry,
             "path": self.target.path,
+            "created": list(applied.created),
             "push": asdict(applied.report),
             "proof": {
                 "renderer": proof.renderer,

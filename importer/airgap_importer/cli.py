@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -10,6 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airgap_importer.creationoptions import (
+    CreateOption,
+    EcrImmutableOption,
+    EcrKeyOption,
+    EcrScanOption,
+)
 from airgap_importer.history.cli import (
     EndpointOption,
     NamespaceOption,
@@ -91,6 +98,10 @@ def apply(
     registry_type: RegistryTypeOption = RegistryKind.AUTO,
     naming: NamingOption = Naming.LAST,
     pull_endpoint: PullEndpointOption = "",
+    create: CreateOption = False,
+    ecr_immutable: EcrImmutableOption = False,
+    ecr_scan: EcrScanOption = False,
+    ecr_key: EcrKeyOption = "",
     keys: KeysOption = None,
     threshold: ThresholdOption = None,
     policy: PolicyOption = None,
@@ -157,6 +168,7 @@ def apply(
     """
     with command(form):
         from airgap_importer.apply import Application, Choices
+        from airgap_importer.creators import Creators
         from airgap_importer.history.folder import latest_seen
         from airgap_importer.history.memory import Memory, Terms
         from airgap_importer.relocation import parse_target
@@ -170,6 +182,7 @@ def apply(
         from airgap_shared.console.files import open_medium
         from airgap_shared.console.progress import open_progress
         from airgap_shared.console.signals import finished_first
+        from airgap_shared.stores.ecrapi import EcrSettings
         from airgap_shared.stores.opening import open_bundle
 
         trust = TrustOptions(keys, threshold, named, signatures, now, policy)
@@ -199,6 +212,7 @@ def apply(
             given_credential(username, password_stdin),
             writes=True,
             upload_hosts=tuple(upload_hosts or ()),
+            ecr_hosts=(target.registry,) if registry_type is RegistryKind.ECR else (),
         )
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         with (
@@ -208,11 +222,17 @@ def apply(
         ):
             verified = open_bundle(medium, gate, memory.admit, trust.detached())
             registry = registries.open(target.registry)
+            creators = Creators(
+                *(registry, target, os.environ, registries.apis.open),
+                *(EcrSettings(ecr_immutable, ecr_scan, ecr_key), create, plain_http),
+            )
             application = Application(
-                verified, target, registry, output, jobs, progress, memory, finished_first
+                *(verified, target, registry, output, jobs, progress, memory, finished_first),
+                creators.groundwork,
             )
             choices = Choices(
-                move_tags, check_blobs, read_back, downstream, outputs, registry_type, naming
+                *(move_tags, check_blobs, read_back, downstream, outputs, registry_type, naming),
+                create,
             )
             if dry_run:
                 _print_plan(application.plan(choices), form)
@@ -313,11 +333,13 @@ def _print_plan(prepared: Prepared, form: Format) -> None:
             "bytes": size,
             "tags": [f"{image.name}:{image.tag}" for image in plan.tags],
             "referrers": [wanted.where for wanted in plan.lists],
+            "missing": [str(place) for place in prepared.missing],
             "pullSecrets": prepared.overlay.secrets.to_document(),
         },
         f"would push {missing} manifests and {len(plan.to_send)} blobs ({byte_size(size)}), "
         f"and set {len(plan.tags)} tags\n"
         + "".join(f"  referrers go to {wanted.where}\n" for wanted in plan.lists)
+        + "".join(f"  has to be created: {place}\n" for place in prepared.missing)
         + _relocated(relocation)
         + secrets_of(prepared.overlay, relocation),
         form,
@@ -341,6 +363,7 @@ def _print_applied(applied: Applied, form: Format) -> None:
             "alreadyImported": applied.step == "same",
             "output": str(applied.output),
             "images": applied.relocation.to_document()["images"],
+            "created": list(applied.created),
             "push": asdict(report),
             "proof": {
                 "renderer": proof.renderer,

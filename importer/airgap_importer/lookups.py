@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from airgap_shared.errors import RegistryUnavailable
+from airgap_shared.errors import Denied, RegistryUnavailable
 from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.ports import FetchedManifest, ImageLookup
@@ -22,6 +22,9 @@ class LenientLookup:
     A docker-registry that was killed, or whose disk was full, while it wrote the link of a blob,
     manifest or tag leaves an empty one, and answers 500 to every question about it. Nobody can
     pull what it stands for, and pushing it again mends it; so it is as good as absent.
+
+    So is what may not be read: Harbor and Quay answer so where a project is missing. Whether it
+    may be written is found out before anything is.
     """
 
     def __init__(self, registry: ImageLookup) -> None:
@@ -43,6 +46,8 @@ class LenientLookup:
     def _found(self, look: Callable[[], _Found | None]) -> _Found | None:
         try:
             return look()
+        except Denied:
+            return None
         except RegistryUnavailable as problem:
             self._broken.append(problem)
             if problem.status != _INTERNAL_ERROR or len(self._broken) > _BROKEN_LIMIT:

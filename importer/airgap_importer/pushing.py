@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from airgap_importer.pushpermission import check_permission
 from airgap_importer.pushplan import (
     BlobPlan,
     PushPlan,
@@ -71,15 +70,6 @@ class Push:
         self._tally = _Tally()
         self._referrers = ReferrersKeeper(target, plan.lists)
         self._tags = TagSetter(target, bundle.graph.manifests, jobs)
-
-    def check_permission(self) -> None:
-        """Make sure that pushing is allowed wherever something will be written.
-
-        Raises:
-            RegistryAuthError, RegistryRejected: it is not; nothing was changed.
-
-        """
-        check_permission(self._plan, self._target, self._jobs)
 
     def send(self, progress: Progress) -> None:
         """Push what is missing by digest, read it back, and give every manifest its keep-tag.

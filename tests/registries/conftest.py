@@ -37,7 +37,6 @@ class Servers:
         self._folder = folder
         self._stack = ExitStack()
         self._started: dict[Server, DockerRegistry] = {}
-        self.tokens: TokenServer | None = None
 
     def close(self) -> None:
         self._stack.close()
@@ -57,11 +56,11 @@ class Servers:
         if server is Server.HTPASSWD:
             return RegistryOptions(users=users)
         if server is Server.TOKEN:
-            readers = frozenset(one.user for one in row.accounts if not one.push)
-            policy = TokenPolicy(users=users, anonymous=None, readers=readers)
-            made = TokenServer(self._folder / "token-server", policy)
-            self.tokens = self._stack.enter_context(made)
-            return RegistryOptions(token=self.tokens.realm)
+            policy = TokenPolicy(
+                users=users, anonymous=None, lifetime=3, readers=frozenset({"reader"})
+            )
+            tokens = TokenServer(self._folder / "token-server", policy)
+            return RegistryOptions(token=self._stack.enter_context(tokens).realm)
         return RegistryOptions()
 
 
@@ -168,7 +167,6 @@ def make_stage(
             monkeypatch,
             tls,
             row.pusher,
-            backends.tokens if row.server is Server.TOKEN else None,
         )
         if made:
             stage.make(*made)

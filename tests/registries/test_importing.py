@@ -82,8 +82,6 @@ def test_tokens_that_end_during_the_import_are_renewed(
     stage = make_stage(row, *first.names)
     if isinstance(row.kind.door, BasicDoor):
         stage.log_in_by_helper()
-    if stage.tokens is not None:
-        stage.live(3)
     stage.proxy.add(Rule(Meanwhile(lambda: end_tokens(stage)), "PUT", "/blobs/uploads/"))
 
     succeeded(stage.apply(first))
@@ -112,7 +110,6 @@ def end_tokens(stage: Stage) -> None:
         site.expire()
         site.accounts = (*site.accounts, SUCCESSOR)
     else:
-        stage.live(300)
         time.sleep(3.2)
 
 

@@ -63,6 +63,8 @@ class Memory:
         self._remote: RegistryReceipts | None = None
         self._known: KeptReceipt | None = None
         self._remembered = False
+        self._doubt = ""
+        self.made: tuple[str, ...] = ()
         self.step = Step.FIRST
 
     def __enter__(self) -> Self:
@@ -121,9 +123,11 @@ class Memory:
         try:
             self._known = self._remote.newest()
         except UNWILLING as problem:
-            self._note(f"warning: {self._remote.where} cannot be read ({problem.name}): {_ALONE}")
+            where = self._remote.where
+            self._doubt = f"warning: {where} cannot be read ({problem.name}): {_ALONE}"
             self._remote = None
             return
+        self._doubt = ""
         keeper = f"the registry, {self._remote.where}"
         there = [self._known.receipt.accepted_by(keeper)] if self._known else []
         self._compare([*self._here(), *there])
@@ -152,6 +156,27 @@ class Memory:
                     self._stopped(problem)
             raise
 
+    def created(self, what: str) -> None:
+        """Note that something was created in the registry.
+
+        Raises:
+            StateNotWritable, DiskFull: it cannot be noted.
+
+        """
+        self.made = (*self.made, what)
+        self._journal.note("created", what=what)
+
+    def settle(self, registry: ImageTarget) -> None:
+        """Ask the registry again if it had no place for receipts and has one now; else say so.
+
+        Raises:
+            AirgapError: as :meth:`ask_registry`.
+
+        """
+        if self.made and self._remote is None:
+            self.ask_registry(registry)
+        self._tell_doubt()
+
     def reached(self, phase: str) -> None:
         """Note how far the import came.
 
@@ -171,6 +196,7 @@ class Memory:
         """
         if self._remote is not None:
             self.ask_registry(self._remote.registry)
+            self._tell_doubt()
 
     def remember(self, names: Mapping[str, str]) -> Receipt:
         """Note that everything was imported, and by which names; the last step.
@@ -194,6 +220,10 @@ class Memory:
         self._journal.note("end")
         self._remembered = True
         return receipt
+
+    def _tell_doubt(self) -> None:
+        if self._doubt:
+            self._note(self._doubt)
 
     def _stopped(self, problem: BaseException) -> None:
         name = problem.name if isinstance(problem, AirgapError) else "Interrupted"
@@ -250,6 +280,7 @@ class Memory:
             "step": self.step.value,
             "target": str(self._target),
             "at": f"{self._gate.now:%Y-%m-%dT%H:%M:%SZ}",
+            **({"created": list(self.made)} if self.made else {}),
         }
 
     @property

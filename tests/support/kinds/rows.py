@@ -29,7 +29,7 @@ class Server(enum.Enum):
 
     OPEN = "open to anybody; a proxy before it decides"
     HTPASSWD = "its own password file"
-    TOKEN = "tokens of a token server"
+    TOKEN = "tokens of a token server, good for 3 seconds"
     TLS = "open, with https"
 
 

@@ -54,6 +54,9 @@ class Site:
     #: Passwords that were good and are not any more.
     expired: set[str] = field(default_factory=set)
     spoilt: set[str] = field(default_factory=set)
+    #: Users (Harbor) or OAuth tokens (Quay) by whom new places may be made; tokens that only read.
+    may_create: set[str] = field(default_factory=set)
+    may_ask: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
     _tokens: dict[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
 

@@ -6,7 +6,7 @@ import base64
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,6 @@ from support.kinds.rows import ROWS, SUCCESSOR, Column, Row
 from support.kinds.site import Account
 from support.registry_storage import RegistryStorage, Snapshot
 from support.tls import Certificate
-from support.token_server import TokenServer
 
 #: Where imports leave receipts: written last, and different each time.
 RECEIPTS = "airgap-receipts"
@@ -71,7 +70,6 @@ class Stage:
     monkeypatch: pytest.MonkeyPatch
     certificate: Certificate | None = None
     account: Account | None = None
-    tokens: TokenServer | None = None
     options: tuple[str, ...] = field(default=())
 
     @property
@@ -110,11 +108,6 @@ class Stage:
             *("--registry-endpoint", self.host, "--image-namespace", self.namespace),
             *("--output", "deploy", *trust, *kind, *self.options),
         )
-
-    def live(self, seconds: int) -> None:
-        """Have the tokens of a real token server end so soon from now on."""
-        assert self.tokens is not None
-        self.tokens.policy = replace(self.tokens.policy, lifetime=seconds)
 
     def log_in_by_helper(self) -> None:
         """Have passwords from a helper from now on: the account's, then its successor's."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from support.faults import Answer
 from support.images import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from support.kinds import quirks
+from support.kinds import apis, quirks
 from support.kinds.asked import refusal
 from support.kinds.doors import BasicDoor, TokenDoor, quay_scope
 from support.kinds.proxy import Kind
@@ -90,6 +90,7 @@ HARBOR = Kind(
         misleading='Basic realm="harbor"',
         basic_too=True,
     ),
+    apis=(apis.harbor_projects,),
     before_rights=(
         quirks.must_exist(
             1,
@@ -127,6 +128,7 @@ QUAY = Kind(
         wrong=(401, "UNAUTHORIZED", "Could not find robot with specified username"),
         message="access to the requested resource is not authorized",
     ),
+    apis=(apis.quay_api,),
     quirks=(
         quirks.throttled(Answer(429, {"Content-Type": "text/html"}, b"Too Many Requests")),
         quirks.lists_referrers,
