@@ -247,14 +247,16 @@ def create(
         from airgap_bundler.discovery import inventory_document
         from airgap_bundler.mirrors import parse_mirrors
         from airgap_bundler.pinning import Pinning
+        from airgap_bundler.resolving import Resolving
         from airgap_bundler.succession import refuse_lower_sequence
         from airgap_shared.console.access import RegistryOptions, open_registries
         from airgap_shared.console.progress import open_progress
 
         signer = SignerOptions(key, passphrase_file, signer_cmd).signer()
         epoch = os.environ.get(flags.EPOCH, "")
-        created = flags.creation_time(epoch)
-        release = flags.compose_release(name, (version, channel), sequence, created, valid_days)
+        release = flags.compose_release(
+            name, (version, channel), sequence, flags.creation_time(epoch), valid_days
+        )
         inputs = (key, passphrase_file, images_file, rules, ca_file, cert_file, key_file, authfile)
         read = [*map(Path, sources or ()), *filter(None, inputs)]
         part_size = None if split is None else parse_part_size(split, "--split")
@@ -268,25 +270,31 @@ def create(
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         results.note_left_out(gathered, progress)
         flags.note_expiry(release, flags.creation_time(""), progress)
-        tokens = tuple(token_hosts or ())
         options = RegistryOptions(
-            tuple(plain_http or ()), ca_file, cert_file, key_file, tokens, authfile
+            *(tuple(plain_http or ()), ca_file, cert_file, key_file),
+            *(tuple(token_hosts or ()), authfile),
         )
         with open_registries(options, jobs, progress.note) as registries:
-            pinning = Pinning(located.locate, registries.open, wanted, progress)
-            pinned = pinning.pin(inventory.references, jobs)
-            document = _encode(inventory_document(inventory))
+            resolving = Resolving(output, previous, keeps=not dry_run)
+            pinning = Pinning(located.locate, registries.open, wanted, progress, resolving.shelf())
+            pinned = resolving.pin(pinning, inventory.references, jobs)
             contents = compose_contents(
-                gathered.application.files, document, pinned, inventory.literals, gathered.rules
+                gathered.application.files,
+                _encode(inventory_document(inventory)),
+                pinned,
+                inventory.literals,
+                gathered.rules,
             )
             if dry_run:
                 results.print_plan(pinned, form)
                 return
-            wishes = TimeWishes(bool(epoch), sequence is not None)
             creation = Creation(
-                contents, registries.open, signer, jobs, progress, wishes, part_size
+                *(contents, registries.open, signer, jobs, progress),
+                *(TimeWishes(bool(epoch), sequence is not None), part_size),
             )
-            results.print_created(creation.write(output, release, flags.names_of(wanted)), form)
+            made = creation.write(output, release, flags.names_of(wanted))
+            resolving.forget()
+            results.print_created(made, form)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from airgap_bundler.keptcontent import KeptContent
 from airgap_shared import __version__
 from airgap_shared.bundle.names import is_application_name, is_label
 from airgap_shared.bundle.statement import Release
@@ -97,7 +98,7 @@ def check_output(output: Path, inputs: Sequence[Path], split: bool = False) -> N
         raise UsageError("the output is a folder", where=str(output), next_step="name a file in it")
     if not output.absolute().parent.is_dir():
         raise UsageError("there is no such folder", where=str(output.absolute().parent))
-    for path in (output, *related_files(output)):
+    for path in (output, *related_files(output), KeptContent(output).path):
         refuse_input(path, inputs)
     refuse_stranger(output)
     if split:

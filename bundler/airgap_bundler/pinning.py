@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from airgap_bundler.mirrors import Location
+from airgap_bundler.outlook import Outlook
+from airgap_bundler.shelf import Shelf
 from airgap_shared.bundle.graph import unique_blobs
 from airgap_shared.bundle.names import NESTING_LIMIT
 from airgap_shared.errors import (
@@ -29,12 +31,16 @@ from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.oci.manifest import Index, Manifest, compose_subset, parse_manifest
 from airgap_shared.oci.platform import Platform, is_platform
 from airgap_shared.oci.reference import Reference
-from airgap_shared.stores.concurrency import Stop, for_each
+from airgap_shared.stores.concurrency import for_each
 from airgap_shared.stores.ports import ImageSource
 from airgap_shared.stores.progress import Progress
 
 #: Configs up to this size are read while pinning and travel compressed.
-_CONFIG_LIMIT = 128 * 1024
+CONFIG_LIMIT = 128 * 1024
+_LATER = (
+    "log in, for registries allow more to those they know, or read from a --mirror, or run the "
+    "same command again later: what was fetched stays"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,16 @@ class PinnedImage:
 
 @dataclass(frozen=True, slots=True)
 class Pinning:
-    """Where images are found and which parts of them are wanted; no platforms means all."""
+    """Where images are found and which parts of them are wanted; no platforms means all.
+
+    What is on the ``shelf`` is not fetched, and what is fetched is put there.
+    """
 
     locate: Callable[[Reference], Location]
     open_registry: Callable[[str], ImageSource]
     platforms: tuple[Platform, ...]
     progress: Progress
+    shelf: Shelf = field(default_factory=Shelf)
 
     def pin(self, references: Sequence[Reference], jobs: int) -> tuple[PinnedImage, ...]:
         """Resolve all references, several at a time; every failure is found before any is raised.
@@ -78,10 +88,13 @@ class Pinning:
 
         """
         self.progress.begin("resolve", len(references), "images")
+        hosts = [self.locate(reference).registry for reference in references]
+        outlook = Outlook(hosts, self.progress.note)
         try:
-            results = for_each(references, self._attempt, jobs)
+            results = for_each(references, lambda one, _: self._attempt(one, outlook), jobs)
         finally:
             self.progress.end()
+        self.shelf.limited = outlook.limited
         failures = [
             (reference, result)
             for reference, result in zip(references, results, strict=True)
@@ -91,19 +104,23 @@ class Pinning:
             raise _together(failures, len(references))
         return tuple(result for result in results if isinstance(result, PinnedImage))
 
-    def _attempt(self, reference: Reference, _stop: Stop) -> PinnedImage | AirgapError:
+    def _attempt(self, reference: Reference, outlook: Outlook) -> PinnedImage | AirgapError:
+        location = self.locate(reference)
         try:
-            return self._pin(reference)
+            outlook.enter(location.registry)
+            source = _Source(self.open_registry(location.registry), location, self.shelf)
+            pinned = self._pin(reference, source)
+            outlook.resolved(location.registry, source.registry.allowance)
+            return pinned
         except AirgapError as problem:
+            outlook.refused(location.registry, problem)
             return as_source_error(problem, reference.canonical)
         finally:
             self.progress.advance(1)
 
-    def _pin(self, reference: Reference) -> PinnedImage:
-        location = self.locate(reference)
-        source = _Source(self.open_registry(location.registry), location)
-        wanted = str(reference.digest) if reference.digest else reference.effective_tag
-        upstream = source.manifest(wanted or "", None)
+    def _pin(self, reference: Reference, source: _Source) -> PinnedImage:
+        location = source.location
+        upstream = source.root(str(reference.digest or reference.effective_tag or ""))
         root = self._choose(upstream, source, NESTING_LIMIT)
         manifests = source.below(root, NESTING_LIMIT)
         configs = source.configs(manifests)
@@ -147,7 +164,7 @@ class Pinning:
             (entry,) = chosen.values()
             if depth == 0:
                 raise _too_deep(source.location)
-            only = source.manifest(str(entry.digest), entry.media_type)
+            only = source.manifest(entry.digest, entry.media_type)
             return self._choose(only, source, depth - 1)
         return compose_subset(found, chosen.keys())
 
@@ -165,17 +182,47 @@ class _Source:
 
     registry: ImageSource
     location: Location
+    shelf: Shelf
 
-    def manifest(self, reference: str, media_type: str | None) -> Manifest | Index:
+    def root(self, reference: str) -> Manifest | Index:
+        """What a tag or digest stands for; only asked for where it may be at hand already."""
+        with self.shelf.turn(self.location):
+            if self.shelf.may_hold(self.location, reference):
+                announced = self.registry.announced_manifest(self.location.repository, reference)
+                raw = None if announced is None else self._at_hand(announced)
+                if announced is not None and raw is not None:
+                    return self._parsed(raw, announced.media_type, reference)
+            return self._fetched(reference, None)
+
+    def manifest(self, digest: Digest, media_type: str) -> Manifest | Index:
+        """A manifest that another one names, fetched once in a run."""
+        with self.shelf.turn(digest):
+            raw = self.shelf.get(digest)
+            if raw is not None:
+                return self._parsed(raw, media_type, str(digest))
+            return self._fetched(str(digest), media_type)
+
+    def _at_hand(self, announced: Descriptor) -> bytes | None:
+        raw = self.shelf.get(announced.digest)
+        return raw if raw is not None and len(raw) == announced.size else None
+
+    def _fetched(self, reference: str, media_type: str | None) -> Manifest | Index:
         """Fetch and parse; what is fetched by digest has that digest."""
         found = self.registry.get_manifest(self.location.repository, reference)
-        where = f"{self.location}{'@' if ':' in reference else ':'}{reference}"
+        where = self._where(reference)
         if found is None:
             raise UpstreamNotFound("no such image", where=where)
         if ":" in reference:
             Digest.parse(reference).check(found.raw, where)
-        announced = found.media_type.partition(";")[0].strip()
-        return parse_manifest(found.raw, media_type or announced, where)
+        manifest = self._parsed(found.raw, media_type or found.media_type, reference)
+        self.shelf.put(Digest.of(found.raw), found.raw)
+        return manifest
+
+    def _parsed(self, raw: bytes, media_type: str, reference: str) -> Manifest | Index:
+        return parse_manifest(raw, media_type.partition(";")[0].strip(), self._where(reference))
+
+    def _where(self, reference: str) -> str:
+        return f"{self.location}{'@' if ':' in reference else ':'}{reference}"
 
     def below(self, root: Manifest | Index, depth: int) -> tuple[Manifest | Index, ...]:
         """The root and everything under it, children before parents, each once."""
@@ -190,7 +237,7 @@ class _Source:
             raise _too_deep(self.location)
         for child in root.children:
             if child.digest not in found:
-                manifest = self.manifest(str(child.digest), child.media_type)
+                manifest = self.manifest(child.digest, child.media_type)
                 self._collect(manifest, depth - 1, found)
         found[root.digest] = root
 
@@ -199,7 +246,7 @@ class _Source:
         wanted = {
             manifest.config.digest: manifest.config
             for manifest in manifests
-            if isinstance(manifest, Manifest) and manifest.config.size <= _CONFIG_LIMIT
+            if isinstance(manifest, Manifest) and manifest.config.size <= CONFIG_LIMIT
         }
         return {digest: self._blob(descriptor) for digest, descriptor in wanted.items()}
 
@@ -215,11 +262,16 @@ class _Source:
                 )
 
     def _blob(self, descriptor: Descriptor) -> bytes:
+        at_hand = self._at_hand(descriptor)
+        if at_hand is not None:
+            return at_hand
         chunks = self.registry.blob_chunks(
             self.location.repository, descriptor.digest, descriptor.size
         )
         where = f"{self.location}@{descriptor.digest}"
-        return b"".join(verified_chunks(chunks, descriptor.digest, descriptor.size, where))
+        raw = b"".join(verified_chunks(chunks, descriptor.digest, descriptor.size, where))
+        self.shelf.put(descriptor.digest, raw)
+        return raw
 
 
 def _too_deep(location: Location) -> LimitExceeded:
@@ -228,7 +280,10 @@ def _too_deep(location: Location) -> LimitExceeded:
 
 def as_source_error(problem: AirgapError, where: str) -> AirgapError:
     """The same failure seen from create: an upstream at fault has exit code 40."""
-    if isinstance(problem, RegistryUnavailable | RegistryTimeout | RateLimited):
+    if isinstance(problem, RateLimited):
+        where = problem.where or where
+        return UpstreamUnavailable(problem.what, where=where, next_step=_LATER)
+    if isinstance(problem, RegistryUnavailable | RegistryTimeout):
         kind: type[AirgapError] = UpstreamUnavailable
     elif isinstance(problem, DigestMismatch | SizeMismatch):
         kind = UpstreamDigestMismatch

@@ -24,10 +24,12 @@ from airgap_shared.errors import (
     UpstreamNotFound,
     UpstreamUnavailable,
 )
+from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.manifest import Index
 from airgap_shared.oci.platform import Platform
 from airgap_shared.oci.reference import parse_reference
+from airgap_shared.stores.allowance import Allowance
 from airgap_shared.stores.ports import FetchedManifest, ImageSource
 from airgap_shared.stores.progress import NoProgress
 from support.images import (
@@ -67,6 +69,8 @@ class MemoryRegistry:
     manifests: dict[tuple[str, str], FetchedManifest | AirgapError] = field(default_factory=dict)
     blobs: dict[tuple[str, Digest], bytes] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    heard: list[tuple[str, str]] = field(default_factory=list)
+    allowance: Allowance | None = None
 
     def add(self, repository: str, tag: str, image: BuiltImage, media_type: str = "") -> None:
         """Hold an image and everything below it."""
@@ -77,6 +81,11 @@ class MemoryRegistry:
             self.blobs[repository, Digest.parse(text)] = b"".join(chunks_of(content))
         for child in image.children:
             self.add(repository, child.digest, child)
+
+    def announced_manifest(self, repository: str, reference: str) -> Descriptor | None:
+        self.heard.append((repository, reference))
+        found = self.manifests.get((repository, reference))
+        return found.descriptor if isinstance(found, FetchedManifest) else None
 
     def get_manifest(self, repository: str, reference: str) -> FetchedManifest | None:
         self.asked.append((repository, reference))

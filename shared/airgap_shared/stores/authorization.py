@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from airgap_shared.errors import AuthFailed, Denied
+from airgap_shared.errors import AirgapError, AuthFailed, Denied
 from airgap_shared.stores.challenge import Challenge, parse_challenges
 from airgap_shared.stores.credential import Credential
 from airgap_shared.stores.endpoint import Endpoint
@@ -22,6 +22,7 @@ from airgap_shared.stores.exchange import Access, Answer, Request
 from airgap_shared.stores.introduction import Introduction
 from airgap_shared.stores.redaction import Redactor, readable
 from airgap_shared.stores.refusals import judge
+from airgap_shared.stores.retrying import Transient
 from airgap_shared.stores.settings import ClientSettings
 from airgap_shared.stores.tokens import IdentityRefused, TokenService
 
@@ -95,7 +96,10 @@ class Authorization:
         self._timing = settings.patience.timing
         self._tokens = TokenService(endpoint, send, settings, redactor)
         self._lock = threading.Lock()
+        self._writes = settings.writes
         self._known: dict[str, Credential | None] = {}
+        #: By repository, why its login was not taken although it is read.
+        self._refusals: dict[str, AuthFailed] = {}
         self._scheme: Challenge | None = None
         self._learnt = False
         self._introduction = Introduction()
@@ -248,12 +252,31 @@ class Authorization:
         try:
             return self._tokens.token(scheme, access, credential)
         except IdentityRefused as refusal:
+            if refusal.banned:
+                return self._stranger_token(scheme, access, refusal.error)
             if not self.renew(access, credential):
                 raise refusal.error from None
         try:
             return self._tokens.token(scheme, access, self.credential(access.repository))
         except IdentityRefused as refusal:
             raise refusal.error from None
+
+    def _stranger_token(self, scheme: Challenge, access: Access, refusal: AuthFailed) -> str:
+        """A token to read what anybody may.
+
+        GHCR answers 403 to a personal token that has expired, for public images, too (oras#1161).
+        """
+        if self._writes or self.credential(access.repository) is None:
+            raise refusal
+        try:
+            token = self._tokens.token(scheme, access, None)
+        except (AirgapError, IdentityRefused, Transient):
+            raise refusal from None
+        with self._lock:
+            if not self._refusals:
+                _log.warning("%s; going on without a login: %s", refusal, refusal.next_step)
+            self._refusals[access.repository] = refusal
+        return token
 
     def _hidden(self, request: Request) -> Denied:
         """The refusal that Harbor gives for a project that is missing, or not for this account.
@@ -271,6 +294,8 @@ class Authorization:
         self, request: Request, challenges: Sequence[Challenge]
     ) -> AuthFailed | Denied:
         access, host = request.access, self._endpoint.host
+        if access.repository in self._refusals:
+            return self._refusals[access.repository]
         if self.credential(access.repository) is None:
             return AuthFailed(
                 f"{host} does not allow this without a login, or there is no such repository",

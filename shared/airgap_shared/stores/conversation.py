@@ -17,6 +17,9 @@ from airgap_shared.stores.settings import Timing
 
 #: Nothing, then a kept token that is too old, then a new one.
 _MAX_SENDS = 3
+#: What object storage answers to a signed address that has expired: Amazon, Azure and Google say
+#: 403, Google also 400, some caches 401 or 410.
+_EXPIRED = frozenset({400, 401, 403, 410})
 
 
 class Conversation:
@@ -47,7 +50,7 @@ class Conversation:
         answer = self._followed(request)
         if answer.status in request.accepted:
             return answer
-        if Origin.of(answer.url) != self._endpoint.origin and answer.status in (401, 403):
+        if Origin.of(answer.url) != self._endpoint.origin and answer.status in _EXPIRED:
             raise self._storage_refuses(request, answer)
         raise judge(request, answer, self._redactor, self._timing.wall())
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
+from airgap_shared.stores.allowance import Allowance
 from airgap_shared.stores.introduction import Introduction
 
 
@@ -27,6 +28,13 @@ class FetchedManifest:
 
 class ImageSource(Protocol):
     """One registry to read from; every method may be called from several threads."""
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """How many manifests may still be fetched, where the registry says so."""
+
+    def announced_manifest(self, repository: str, reference: str) -> Descriptor | None:
+        """What a tag or digest stands for, without fetching it; None when that is not told."""
 
     def get_manifest(self, repository: str, reference: str) -> FetchedManifest | None:
         """The raw manifest behind a tag or digest; None when there is none."""

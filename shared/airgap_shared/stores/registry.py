@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +22,7 @@ from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest, verified_chunks
 from airgap_shared.oci.manifest import MANIFEST_LIMIT
 from airgap_shared.oci.reference import is_valid_repository, is_valid_tag
+from airgap_shared.stores.allowance import Allowance, read_allowance
 from airgap_shared.stores.apiclient import ApiClient
 from airgap_shared.stores.authorization import Credentials
 from airgap_shared.stores.download import Download
@@ -57,6 +59,7 @@ class Registry:
         self._patience = settings.patience
         self._transport = Transport(endpoint, credentials, context, settings)
         self._uploads = Uploads(endpoint, self._transport.exchange, settings.upload_hosts)
+        self._allowance: Allowance | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -117,20 +120,39 @@ class Registry:
 
         """
         answer = self._exchange(self._manifest_request("HEAD", repository, reference))
-        answer.close()
         if answer.status == 404:
             return None
-        media_type, size = answer.headers.get("content-type", ""), answer.length()
-        digest = _announced(answer)
-        if digest is None or size is None or not media_type:
+        described = _described(answer)
+        if described is None:
             fetched = self.get_manifest(repository, reference)
             return None if fetched is None else fetched.descriptor
-        asked = _digest_or_none(reference)
+        asked, digest = _digest_or_none(reference), described.digest
         if asked is not None and asked.algorithm == digest.algorithm and asked != digest:
             raise RegistryIntegrity(
                 f"the registry answers with {digest}", where=self._where(repository, reference)
             )
-        return Descriptor(media_type, asked or digest, size)
+        return replace(described, digest=asked or digest)
+
+    def announced_manifest(self, repository: str, reference: str) -> Descriptor | None:
+        """What one HEAD says that a tag or digest stands for; nothing where it says too little.
+
+        That may be because there is no such manifest, or because only a GET is allowed.
+
+        Raises:
+            ImageReferenceInvalid: no repository, tag or digest by the grammar.
+
+        """
+        try:
+            answer = self._exchange(self._manifest_request("HEAD", repository, reference))
+        except (RegistryRejected, Denied):
+            return None
+        self._see(answer)
+        return _described(answer) if answer.status == 200 else None
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """What the registry last said of how many manifests may still be fetched, if it did."""
+        return self._allowance
 
     def get_manifest(self, repository: str, reference: str) -> FetchedManifest | None:
         """A manifest or index by tag or digest; nothing if it does not exist.
@@ -146,6 +168,7 @@ class Registry:
 
         def get() -> tuple[FetchedManifest, Digest | None] | None:
             answer = self._transport.exchange(request)
+            self._see(answer)
             if answer.status == 404:
                 answer.close()
                 return None
@@ -326,6 +349,9 @@ class Registry:
 
         return retry(exchange, self._patience)
 
+    def _see(self, answer: Answer) -> None:
+        self._allowance = read_allowance(answer.headers) or self._allowance
+
     def _manifest_request(self, method: str, repository: str, reference: str) -> Request:
         url = self._url(repository, "manifests", reference)
         where = self._where(repository, reference)
@@ -365,3 +391,12 @@ def _digest_or_none(text: str) -> Digest | None:
 
 def _announced(answer: Answer) -> Digest | None:
     return _digest_or_none(answer.headers.get("docker-content-digest", ""))
+
+
+def _described(answer: Answer) -> Descriptor | None:
+    """What the headers of an answer say of the manifest, if they say all of it."""
+    digest, size = _announced(answer), answer.length()
+    media_type = answer.headers.get("content-type", "")
+    if digest is None or size is None or not media_type:
+        return None
+    return Descriptor(media_type, digest, size)

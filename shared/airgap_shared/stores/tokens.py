@@ -34,11 +34,15 @@ _TOKEN = re.compile(r"[!-~]+")
 
 
 class IdentityRefused(Exception):
-    """The token server does not take the user and password; the error to report says so."""
+    """The token server does not take the user and password; the error to report says so.
 
-    def __init__(self, error: AuthFailed) -> None:
+    ``banned`` tells a 403 from a 401.
+    """
+
+    def __init__(self, error: AuthFailed, banned: bool) -> None:
         super().__init__(error)
         self.error = error
+        self.banned = banned
 
 
 @dataclass(slots=True)
@@ -105,8 +109,8 @@ class TokenService:
         answer = self._send(request, header)
         if answer.status != 200:
             refusal = self._refusal(request, answer)
-            if answer.status == 401 and isinstance(refusal, AuthFailed):
-                raise IdentityRefused(refusal)
+            if answer.status in (401, 403) and isinstance(refusal, AuthFailed):
+                raise IdentityRefused(refusal, banned=answer.status == 403)
             raise refusal
         raw = answer.body(TOKEN_LIMIT)
         token, lifetime = _read(raw, request.where)
