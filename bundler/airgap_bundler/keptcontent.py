@@ -30,16 +30,10 @@ class KeptContent:
 
     def load(self) -> dict[Digest, bytes]:
         """What was kept and is what its digest says."""
-        if not self.path.is_file() or self.path.stat().st_size > _LIMIT:
-            return {}
-        found: dict[Digest, bytes] = {}
-        with suppress(OSError, ValueError, RecursionError, AirgapError):
-            document = json.loads(self.path.read_bytes())
-            for text, encoded in document.items() if isinstance(document, dict) else ():
-                digest, content = Digest.parse(str(text)), base64.b64decode(str(encoded))
-                digest.check(content)
-                found[digest] = content
-        return found
+        with suppress(OSError):
+            if self.path.is_file() and self.path.stat().st_size <= _LIMIT:
+                return parse_kept(self.path.read_bytes())
+        return {}
 
     def save(self, content: Mapping[Digest, bytes]) -> None:
         """Keep this instead of what was kept before."""
@@ -53,3 +47,15 @@ class KeptContent:
         """Remove it."""
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
+
+
+def parse_kept(raw: bytes) -> dict[Digest, bytes]:
+    """Digests and content; what is not as it was written, and all after it, is left out."""
+    found: dict[Digest, bytes] = {}
+    with suppress(ValueError, RecursionError, AirgapError):
+        document = json.loads(raw)
+        for text, encoded in document.items() if isinstance(document, dict) else ():
+            digest, content = Digest.parse(text), base64.b64decode(str(encoded))
+            digest.check(content)
+            found[digest] = content
+    return found

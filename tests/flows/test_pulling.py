@@ -84,7 +84,7 @@ def test_a_run_after_an_interrupted_one_pulls_nothing(vendor: Vendor) -> None:
     vendor.proxy.clear()
     succeeded(vendor.create(*names))
     assert (pulls(vendor.proxy), asked(vendor.proxy)) == ([], 3)
-    config = list(image(0).blobs)[0]
+    config = next(iter(image(0).blobs))
     assert vendor.proxy.requests("GET", config) == []
     succeeded(vendor.verify())
 

@@ -33,6 +33,7 @@ from airgap_shared.oci.manifest import Index, Manifest, parse_manifest
 from airgap_shared.oci.reference import parse_reference
 from airgap_shared.stores.endings import explain_ending
 from airgap_shared.stores.frames import FrameReader
+from airgap_shared.stores.headcontent import head_of
 from airgap_shared.stores.joinedfile import JoinedFile, OpenFile
 from airgap_shared.stores.medium import FileMedium, StreamMedium, read_member
 from airgap_shared.stores.opening import open_bundle
@@ -248,6 +249,14 @@ def _feed_bundle(data: bytes) -> None:
         assert found == piped
 
 
+def _feed_head(data: bytes) -> None:
+    """Whatever is taken from the head of a bundle is what its digest says."""
+    with _as_file(data) as medium:
+        for digest, content in head_of(medium, 4096).items():
+            digest.check(content)
+            assert len(content) <= 4096 or content.startswith(b"{")
+
+
 def _bundles() -> Iterator[bytes]:
     for draft in _drafts():
         segments = draft.segments(_KEY)
@@ -402,5 +411,6 @@ TARGETS = {
     "zstd-frames": Target(_feed_frames, _frames, (b"\x28\xb5\x2f\xfd",)),
     "seek-table": Target(_feed_table, _tables, (b"\x5e\x2a\x4d\x18", b"\xb1\xea\x92\x8f")),
     "bundle": Target(_feed_bundle, _bundles, (), _other_bundle),
+    "bundle-head": Target(_feed_head, _bundles, (), _other_bundle),
     "image-graph": Target(_feed_graph, _graphs),
 }

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 
+from airgap_bundler.keptcontent import parse_kept
 from airgap_importer.filetree import tree_of
 from airgap_importer.mirrors.configurations import compose_configurations
 from airgap_importer.mirrors.kind import Kind
@@ -162,6 +164,16 @@ def _words(*words: str) -> tuple[bytes, ...]:
     return tuple(json.dumps(word).encode() for word in words)
 
 
+def _feed_kept(data: bytes) -> None:
+    for digest, content in parse_kept(data).items():
+        digest.check(content)
+
+
+def _kept() -> Iterator[bytes]:
+    contents = (b"{}", b'{"schemaVersion":2}')
+    yield json.dumps({str(Digest.of(one)): b64encode(one).decode() for one in contents}).encode()
+
+
 TARGETS = {
     "auth-file": Target(
         _feed_auth_file,
@@ -179,5 +191,6 @@ TARGETS = {
         _mirrors,
         _words("images", "source", "reference", "plainHttp", "fields", "path", "value", "whole"),
     ),
+    "kept-content": Target(_feed_kept, _kept, _words("sha256:", "sha512:", "e30=")),
     "overlay-marker": Target(_feed_marker, _markers, _words("format", "tool", "app")),
 }

@@ -16,6 +16,7 @@ _MODULES: Final = {
         "zstd-frames",
         "seek-table",
         "bundle",
+        "bundle-head",
         "image-graph",
     ),
     "oci": ("image-manifest", "referrers-list", "json-fields", "image-reference", "platform"),
@@ -27,6 +28,7 @@ _MODULES: Final = {
         "credential-helper",
         "relocation-record",
         "mirror-records",
+        "kept-content",
         "overlay-marker",
     ),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +42,22 @@ def read_head(path: Path, largest: int) -> dict[Digest, bytes]:
     Each has its digest; nothing else is verified, no signature either. What is no bundle, or is
     damaged, gives what could be read before.
     """
-    found: dict[Digest, bytes] = {}
     if not path.is_file():
-        return found
+        return {}
     try:
         with open_bundle_file(path) as medium:
-            for member, content in _members(medium, largest):
-                if member.role in (Role.MANIFEST, Role.BLOB):
-                    found[member.digest] = content
+            return head_of(medium, largest)
     except AirgapError:
-        return found
+        return {}
+
+
+def head_of(medium: FileMedium, largest: int) -> dict[Digest, bytes]:
+    """The same of a bundle that is open."""
+    found: dict[Digest, bytes] = {}
+    with suppress(AirgapError):
+        for member, content in _members(medium, largest):
+            if member.role in (Role.MANIFEST, Role.BLOB):
+                found[member.digest] = content
     return found
 
 
