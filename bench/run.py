@@ -180,7 +180,7 @@ def _contest(
             folder / ("work-tls" if certificate else "work"), source.host, images, authority
         )
         bench.folder.mkdir()
-        bench.keygen()
+        bench.prepare()
         results = Contest(bench, registry).run(options.rounds, options.brief)
         shutil.rmtree(bench.folder)
     return results

@@ -14,6 +14,12 @@ from pathlib import Path
 from bench.images import Named
 from bench.report import Cost
 
+import airgap_bundler
+import airgap_importer
+import airgap_shared
+
+_PACKAGES = (airgap_bundler, airgap_importer, airgap_shared)
+_HINDRANCES = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"})
 _METER = Path(__file__).with_name("meter.py")
 
 
@@ -37,8 +43,10 @@ class Bench:
     images: Sequence[Named]
     ca: Path | None = None
 
-    def keygen(self) -> None:
-        """A key to sign with."""
+    def prepare(self) -> None:
+        """A key to sign with, and bytecode of our modules, as an installation has it."""
+        folders = [str(Path(module.__file__ or "").parent) for module in _PACKAGES]
+        subprocess.run([sys.executable, "-m", "compileall", "-q", *folders], check=True)
         self._run([_program("airgap-bundle"), "keygen", "key"])
 
     def create(self, half: Half | None = None) -> Cost:
@@ -82,6 +90,11 @@ class Bench:
     def _shell(self, folder: str, lines: Sequence[str], half: Half | None) -> Cost:
         return self._run(["sh", "-ec", "\n".join(lines)], folder, half)
 
+    def _environment(self) -> dict[str, str]:
+        """Ours, without what keeps Python from writing and using bytecode."""
+        kept = {name: text for name, text in os.environ.items() if name not in _HINDRANCES}
+        return {**kept, "AIRGAP_STATE_DIR": str(self.folder / "state")}
+
     def _run(self, command: Sequence[str], folder: str = ".", half: Half | None = None) -> Cost:
         """Run under the meter; ``folder`` is where the step leaves its files."""
         left = self.folder / folder
@@ -94,7 +107,7 @@ class Bench:
             subprocess.run(
                 [sys.executable, "-I", "-S", _METER, result, *until, *command],
                 cwd=self.folder,
-                env={**os.environ, "AIRGAP_STATE_DIR": str(self.folder / "state")},
+                env=self._environment(),
                 stdout=stdout,
                 stderr=stderr,
                 check=True,

@@ -53,6 +53,9 @@ class Body:
         chunks = self._open()
         try:
             for chunk in chunks:
+                if len(chunk) <= _PIECE:
+                    yield chunk
+                    continue
                 view = memoryview(chunk)
                 for start in range(0, len(chunk), _PIECE):
                     yield bytes(view[start : start + _PIECE])

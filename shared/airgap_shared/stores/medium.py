@@ -251,17 +251,19 @@ class _Extract:
             data = self._buffer[self._position : end]
             self._position = end
             return data
-        data = self._buffer[self._position :]
-        while len(data) < size:
+        pieces = [memoryview(self._buffer)[self._position :]]
+        missing = size - len(pieces[0])
+        while missing:
             self._buffer = self._medium.read_at(
                 self._offset, min(_READ_SIZE, self._end - self._offset)
             )
             self._offset += len(self._buffer)
-            self._position = min(size - len(data), len(self._buffer))
-            data += self._buffer[: self._position]
+            self._position = min(missing, len(self._buffer))
+            pieces.append(memoryview(self._buffer)[: self._position])
+            missing -= self._position
             if not self._buffer:
                 break
-        return data
+        return b"".join(pieces)
 
     def check_consumed(self) -> None:
         """Raise unless everything of this part has been read."""
