@@ -203,15 +203,41 @@ def test_storage_elsewhere_is_asked_with_its_signature_only(
     assert "s3cret" not in caplog.text
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 410])
 def test_a_signature_that_expired_is_asked_for_anew(
-    registry: DockerRegistry, proxy: FaultProxy, make_proxy: MakeProxy
+    registry: DockerRegistry, proxy: FaultProxy, make_proxy: MakeProxy, status: int
 ) -> None:
-    storage = make_proxy(registry.host, Rule(Answer(403, {}, b"expired")))
+    storage = make_proxy(registry.host, Rule(Answer(status, {}, b"expired")))
     target = f"{storage.url}/v2/app/blobs/{DIGEST}"
     proxy.add(Rule(Answer(302, {"Location": target}), "GET", "blobs", times=2))
     assert fetched(proxy) == CONTENT
-    storage.add(Rule(Answer(403), times=None))
+    storage.add(Rule(Answer(status), times=None))
     proxy.add(Rule(Answer(302, {"Location": f"{target}?key=s3cret"}), "GET", "blobs", times=None))
     with pytest.raises(RegistryRejected, match=f"storage at {storage.url}") as caught:
         fetched(proxy)
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_signature_that_expires_during_the_download_is_asked_for_anew(
+    registry: DockerRegistry, proxy: FaultProxy, make_proxy: MakeProxy
+) -> None:
+    """The first address breaks off and is dead then; the rest comes from a new one."""
+    storage = make_proxy(
+        registry.host,
+        Rule(ResetResponse(2 << 20, False), "GET", "signed=1"),
+        Rule(Answer(403), "GET", "signed=1", first=2, times=None),
+    )
+    for number, turn in enumerate((1, 1, 2), 1):
+        location = f"{storage.url}/v2/app/blobs/{DIGEST}?signed={turn}"
+        proxy.add(Rule(Answer(307, {"Location": location}), "GET", "blobs", first=number))
+    assert fetched(proxy) == CONTENT
+    signed = [one.path.rpartition("=")[2] for one in storage.requests()]
+    assert signed == ["1", "1", "2"]
+    assert storage.requests()[-1].headers["range"] == f"bytes={2 << 20}-"
+
+
+def test_a_server_whose_tags_change_is_continued(proxy: FaultProxy) -> None:
+    """Its ETag is of no interest: the digest says what the blob is."""
+    proxy.add(Rule(ResetResponse(2 << 20), "GET", "blobs"))
+    proxy.add(Rule(Rewrite(headers={"ETag": '"another"'}), "GET", "blobs", first=2))
+    assert fetched(proxy) == CONTENT
