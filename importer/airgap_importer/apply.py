@@ -146,7 +146,7 @@ class Application:
             prepared = self._prepare(choices)
             push = Push(self.bundle, prepared.plan, self.registry, self.jobs)
             groundwork = self.groundwork(prepared.names.profile)
-            missing = groundwork.find(prepared.plan.written, self._receipts, self.jobs)
+            missing = groundwork.find(prepared.plan, self._receipts, self.jobs)
             groundwork.insist(missing, choices.create)
             app = self.bundle.statement.release.app
             opened = open_overlay_directory(self.output, app, prepared.place)

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from airgap_importer.profiles import RegistryProfile
 from airgap_importer.pushpermission import Refusals, push_refusals, refuse
+from airgap_importer.pushplan import PushPlan
 from airgap_shared.errors import AirgapError, Denied, RegistryAuthError, RepositoryMissing
 from airgap_shared.stores.ports import ImageTarget, Place, RepositoryCreator
 
@@ -47,7 +48,7 @@ class Groundwork:
         self._obstacle = obstacle
         self._untold = creator is None
 
-    def find(self, written: Sequence[str], extra: str, jobs: int) -> Missing:
+    def find(self, plan: PushPlan, extra: str, jobs: int) -> Missing:
         """Try in all repositories whether they can be pushed to; nothing stays of it.
 
         ``extra`` is a repository that is wanted, but can be done without.
@@ -57,12 +58,14 @@ class Groundwork:
             RegistryError: the registry could not be asked.
 
         """
-        refusals = push_refusals(written, self._registry, jobs)
+        refusals = push_refusals(plan.written, self._registry, jobs)
         missing = self._told_by(refusals)
-        standing = {name: one for name, one in refusals.items() if name not in missing}
+        # What can be pushed to and not read could not be proven afterwards.
+        refused = {**plan.unreadable, **refusals}
+        standing = {name: one for name, one in refused.items() if name not in missing}
         if standing:
-            self._refuse(standing, len(written))
-        if missing and extra not in written:
+            self._refuse(standing, len(plan.written))
+        if missing and extra not in plan.written:
             missing |= self._told_by(push_refusals([extra], self._registry, 1))
         return _gathered(missing)
 

@@ -23,30 +23,37 @@ class LenientLookup:
     manifest or tag leaves an empty one, and answers 500 to every question about it. Nobody can
     pull what it stands for, and pushing it again mends it; so it is as good as absent.
 
-    So is what may not be read: Harbor and Quay answer so where a project is missing. Whether it
-    may be written is found out before anything is.
+    Where ``hidden`` says so, what may not be read counts as absent, too: Harbor and Quay answer so
+    where a project is missing. That is for plans, which have to deal with the ``unreadable``.
     """
 
-    def __init__(self, registry: ImageLookup) -> None:
+    def __init__(self, registry: ImageLookup, hidden: bool = False) -> None:
         self._registry = registry
+        self._hidden = hidden
+        #: What may not be read, by repository; only of a plan.
+        self.unreadable: dict[str, Denied] = {}
         self._broken: list[RegistryUnavailable] = []
 
     def head_manifest(self, repository: str, reference: str) -> Descriptor | None:
-        return self._found(lambda: self._registry.head_manifest(repository, reference))
+        return self._found(repository, lambda: self._registry.head_manifest(repository, reference))
 
     def get_manifest(self, repository: str, reference: str) -> FetchedManifest | None:
-        return self._found(lambda: self._registry.get_manifest(repository, reference))
+        return self._found(repository, lambda: self._registry.get_manifest(repository, reference))
 
     def blob_size(self, repository: str, digest: Digest) -> int | None:
-        return self._found(lambda: self._registry.blob_size(repository, digest))
+        return self._found(repository, lambda: self._registry.blob_size(repository, digest))
 
     def lists_referrers(self, repository: str, subject: Digest) -> bool:
-        return bool(self._found(lambda: self._registry.lists_referrers(repository, subject)))
+        found = self._found(repository, lambda: self._registry.lists_referrers(repository, subject))
+        return bool(found)
 
-    def _found(self, look: Callable[[], _Found | None]) -> _Found | None:
+    def _found(self, repository: str, look: Callable[[], _Found | None]) -> _Found | None:
         try:
             return look()
-        except Denied:
+        except Denied as refusal:
+            if not self._hidden:
+                raise
+            self.unreadable[repository] = refusal
             return None
         except RegistryUnavailable as problem:
             self._broken.append(problem)

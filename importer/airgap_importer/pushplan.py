@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from airgap_importer.lookups import LenientLookup
 from airgap_importer.referrers import DueList, due_lists, lists_in
@@ -11,6 +11,7 @@ from airgap_importer.releasetags import DueTag, ReleaseTags
 from airgap_importer.relocation import RelocatedImage, Relocation
 from airgap_shared.bundle.graph import ImageGraph, unique_blobs
 from airgap_shared.errors import (
+    Denied,
     DigestMismatch,
     RegistryBlobCorrupt,
     RegistryIntegrity,
@@ -54,7 +55,8 @@ class BlobPlan:
 class PushPlan:
     """Everything that is to be done, found out before anything is changed.
 
-    ``frugal`` is for registries that count what is read: see :func:`is_present`.
+    ``frugal`` is for registries that count what is read: see :func:`is_present`. The
+    ``unreadable`` repositories count as empty because they may not be read.
     """
 
     repositories: tuple[RepositoryPlan, ...]
@@ -63,6 +65,7 @@ class PushPlan:
     release: ReleaseTags
     lists: tuple[DueList, ...]
     frugal: bool = False
+    unreadable: Mapping[str, Denied] = field(default_factory=dict)
 
     @property
     def tags(self) -> tuple[RelocatedImage, ...]:
@@ -112,7 +115,7 @@ class PushPlanner:
         self._graph = graph
         self._relocation = relocation
         self._target = target
-        self._lookup = LenientLookup(target)
+        self._lookup = LenientLookup(target, hidden=True)
         self._jobs = jobs
         self._care = care
 
@@ -133,7 +136,9 @@ class PushPlanner:
         )
         lists = self._plan_lists(repositories)
         return PushPlan(
-            repositories, self._plan_blobs(repositories), due, release, lists, self._care.frugal
+            *(repositories, self._plan_blobs(repositories), due, release, lists),
+            self._care.frugal,
+            self._lookup.unreadable,
         )
 
     def _roots(self) -> dict[str, tuple[Digest, ...]]:

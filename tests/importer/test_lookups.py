@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from airgap_importer.lookups import LenientLookup
-from airgap_shared.errors import RegistryUnavailable
+from airgap_shared.errors import Denied, RegistryUnavailable
 from airgap_shared.oci.digest import Digest
 from support.clients import FakeClock, http_client, settings_by
 from support.docker_registry import DockerRegistry
@@ -49,3 +49,18 @@ def test_a_registry_that_knows_nothing_at_all_is_broken(
             assert lookup.blob_size("app", BLOB) is None
         with pytest.raises(RegistryUnavailable):
             lookup.blob_size("app", BLOB)
+
+
+def test_what_may_not_be_read_is_absent_for_a_plan_only(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    push_image(registry.host, "app", "1", IMAGE)
+    proxy = make_proxy(registry.host, Rule(Answer(403), times=None, path="/v2/app/"))
+    with http_client(proxy.host, settings=settings_by(FakeClock())) as client:
+        plan = LenientLookup(client, hidden=True)
+        assert plan.head_manifest("app", "1") is None
+        assert plan.get_manifest("app", IMAGE.digest) is None
+        assert plan.blob_size("app", BLOB) is None
+        assert list(plan.unreadable) == ["app"]
+        with pytest.raises(Denied):
+            LenientLookup(client).head_manifest("app", "1")

@@ -241,6 +241,17 @@ def test_a_place_that_appears_meanwhile_is_fine(
     assert stage.content() == first.content()
 
 
+def test_what_can_be_written_and_not_read_is_refused_first(
+    make_stage: MakeStage, first: Release
+) -> None:
+    stage = make_stage(_ROWS["zot"])
+    stage.proxy.add(Rule(Answer(403), "GET|HEAD", "/v2/zot", times=None))
+    done = refused(stage.apply(first, CREATE), 21, "Denied")
+    assert "nothing was changed" in done.err
+    assert stage.proxy.requests("PUT") == []
+    assert stage.is_untouched()
+
+
 class TestECR:
     """What only ECR has: settings, signatures, tokens of twelve hours."""
 

@@ -198,10 +198,10 @@ class Authorization:
             return
         if grant.unasked and self._learn_late(challenges):
             return
-        if grant.kind is Kind.BASIC and not renewed and self.renew(access, grant.credential):
-            return
         if grant.kind is Kind.BASIC and not challenges:
             raise self._hidden(request)
+        if grant.kind is Kind.BASIC and not renewed and self.renew(access, grant.credential):
+            return
         if grant.kind is Kind.NOTHING:
             raise AuthFailed(
                 f"{self._endpoint.host} wants a login, and no credentials are known for it",

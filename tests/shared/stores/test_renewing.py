@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap_shared.errors import AuthFailed, Denied, RegistryAuthError
+from airgap_shared.errors import Denied, RegistryAuthError
 from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.credential import Credential
 from airgap_shared.stores.credentials import CredentialSources, CredentialStore
@@ -16,6 +16,9 @@ from airgap_shared.stores.endpoint import Endpoint
 from airgap_shared.stores.registry import Registry
 from support.clients import IMPATIENT, body_of
 from support.credential_helper import CredentialHelper
+from support.docker_registry import DockerRegistry
+from support.fault_proxy import MakeProxy
+from support.faults import Answer, Rule
 from support.kinds import table
 from support.kinds.proxy import BehaviourProxy, Kind, MakeKind
 from support.kinds.site import ANYWHERE, Account
@@ -156,9 +159,24 @@ def test_a_project_that_is_missing_is_no_wrong_password(
 ) -> None:
     """Harbor answers 401 without a challenge."""
     proxy = start(table.HARBOR)
-    client, _ = client_of(proxy, tmp_path, (OLD.password,))
+    client, helper = client_of(proxy, tmp_path, (OLD.password, NEW.password))
     with client:
         client.ping()
-        with pytest.raises((Denied, AuthFailed)) as caught:
+        with pytest.raises(Denied):
             client.check_push("missing/app")
-    assert isinstance(caught.value, Denied), caught.value
+    assert helper.asked == 1
+
+
+def test_nor_is_it_one_by_basic_alone(
+    htpasswd_registry: DockerRegistry, make_proxy: MakeProxy, tmp_path: Path
+) -> None:
+    hidden = Rule(Answer(401, {"WWW-Authenticate": ""}), path="/v2/missing/", times=None)
+    proxy = make_proxy(htpasswd_registry.host, hidden)
+    helper = CredentialHelper.install(tmp_path, proxy.host, "robot", ("s3cret:word", "other"))
+    store = CredentialStore(CredentialSources(helper.environment, tmp_path))
+    with Registry(Endpoint(proxy.host, plain_http=True), store, None, IMPATIENT) as client:
+        client.ping()
+        with pytest.raises(Denied, match="no such project or repository"):
+            client.check_push("missing/app")
+        client.check_push("app")
+    assert helper.asked == 1
