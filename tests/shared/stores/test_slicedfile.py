@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -57,6 +58,14 @@ def truncate(size: int) -> Step:
     return step
 
 
+def send_to_disk(offset: int, size: int) -> Step:
+    def step(file: SlicedFile, model: bytearray) -> None:
+        start = min(offset, len(model))
+        file.send_to_disk(start, min(size, len(model) - start))
+
+    return step
+
+
 def append(buffered: int, pieces: list[bytes]) -> Step:
     def step(file: SlicedFile, model: bytearray) -> None:
         with file.appender(buffered) as stream:
@@ -71,6 +80,7 @@ PIECES = st.lists(st.binary(max_size=40), max_size=5)
 STEPS = st.one_of(
     st.builds(write, st.integers(0, 120), PIECES),
     st.builds(truncate, st.integers(0, 120)),
+    st.builds(send_to_disk, st.integers(0, 120), st.integers(0, 120)),
     st.builds(append, st.integers(1, 20), PIECES),
 )
 
@@ -147,3 +157,16 @@ def test_a_part_that_cannot_be_read_is_named_with_the_place_in_it(tmp_path: Path
 def test_nothing_joined_is_an_empty_file() -> None:
     assert JoinedFile([]).size == 0
     assert JoinedFile([]).read_at(0, 10) == b""
+
+
+def test_what_takes_no_advice_is_written_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.EINVAL, "no advice here")
+
+    monkeypatch.setattr(os, "posix_fadvise", refuse)
+    with sliced(4) as file:
+        file.truncate(6)
+        file.write_at(0, [b"abcdef"])
+        file.send_to_disk(0, 6)
+        file.sync()
+        assert file.read_at(0, 6) == b"abcdef"
