@@ -226,6 +226,20 @@ def create(
             help="Write a bundle that counts as older than the one before.",
         ),
     ] = False,
+    no_signatures: Annotated[
+        bool,
+        typer.Option(
+            "--no-signatures", help="Leave out the images' signatures, attestations and SBOMs."
+        ),
+    ] = False,
+    image_keys: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--verify-image-key",
+            metavar="[PATTERN=]PUB",
+            help="A key that must have signed the images (cosign), or those named like PATTERN.",
+        ),
+    ] = None,
     jobs: JobsOption = 4,
     split: SplitOption = None,
     dry_run: Annotated[
@@ -242,11 +256,10 @@ def create(
     """
     with command(form):
         from airgap_bundler import flags
+        from airgap_bundler.choosing import compose_wishes, resolve
         from airgap_bundler.composing import TimeWishes, compose_contents
         from airgap_bundler.create import Creation
         from airgap_bundler.discovery import inventory_document
-        from airgap_bundler.mirrors import parse_mirrors
-        from airgap_bundler.pinning import Pinning
         from airgap_bundler.resolving import Resolving
         from airgap_bundler.succession import refuse_lower_sequence
         from airgap_shared.console.access import RegistryOptions, open_registries
@@ -263,7 +276,7 @@ def create(
         flags.check_output(output, read, part_size is not None)
         refuse_lower_sequence(release, output, previous, allow_lower_sequence)
         wanted = flags.choose_platforms(platforms or [], machine.machine())
-        located = parse_mirrors(mirrors or [])
+        wishes = compose_wishes(mirrors, wanted, not no_signatures, image_keys)
         gathered = _gather(sources, images, images_file, rules)
         inventory = gathered.inventory
         results.judge(gathered, strict)
@@ -276,8 +289,9 @@ def create(
         )
         with open_registries(options, jobs, progress.note) as registries:
             resolving = Resolving(output, previous, keeps=not dry_run)
-            pinning = Pinning(located.locate, registries.open, wanted, progress, resolving.shelf())
-            pinned = resolving.pin(pinning, inventory.references, jobs)
+            pinned = resolve(
+                *(inventory.references, wishes, resolving), registries.open, progress, jobs
+            )
             contents = compose_contents(
                 gathered.application.files,
                 _encode(inventory_document(inventory)),

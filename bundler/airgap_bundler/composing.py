@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -75,7 +75,7 @@ def compose_contents(
         (*(item.member for item in at_hand), *(_blob_member(blob) for blob in ordered)),
         images,
         content,
-        {blob.digest: image.location for image in pinned for blob in image.blobs},
+        {blob.digest: image.location for image in pinned for blob in _blobs_of(image)},
         compressible,
     )
 
@@ -133,12 +133,18 @@ def _bundled(image: PinnedImage, literals: Sequence[str]) -> BundledImage:
         image.root.media_type,
         image.upstream,
         image.platforms,
+        tuple(one.entry for one in image.attached),
+        image.signed_by,
     )
 
 
 def _manifests(pinned: Sequence[PinnedImage]) -> dict[Digest, Manifest | Index]:
-    """Every manifest once, children before parents."""
-    return {manifest.digest: manifest for image in pinned for manifest in image.manifests}
+    """Every manifest once, children before parents, what is attached after all images."""
+    attached = [
+        manifest for image in pinned for one in image.attached for manifest in one.manifests
+    ]
+    images = [manifest for image in pinned for manifest in image.manifests]
+    return {manifest.digest: manifest for manifest in (*images, *attached)}
 
 
 def _manifest_content(manifest: Manifest | Index) -> _Content:
@@ -148,11 +154,19 @@ def _manifest_content(manifest: Manifest | Index) -> _Content:
 
 def _configs(pinned: Sequence[PinnedImage]) -> list[tuple[Digest, bytes]]:
     configs = {digest: raw for image in pinned for digest, raw in image.configs.items()}
+    for one in (one for image in pinned for one in image.attached):
+        configs.update(one.content)
     return sorted(configs.items())
 
 
 def _blobs(pinned: Sequence[PinnedImage]) -> dict[Digest, Descriptor]:
-    return {blob.digest: blob for image in pinned for blob in image.blobs}
+    return {blob.digest: blob for image in pinned for blob in _blobs_of(image)}
+
+
+def _blobs_of(image: PinnedImage) -> Iterator[Descriptor]:
+    for one in image.attached:
+        yield from one.blobs
+    yield from image.blobs
 
 
 def _blob_member(blob: Descriptor) -> Member:

@@ -8,6 +8,7 @@ from airgap_bundler.discovery import ImageInventory, ImageLike, InventoryImage
 from airgap_bundler.operators.knowledge import Needed
 from airgap_bundler.pinning import PinnedImage
 from airgap_bundler.sources.application import SkippedFile
+from airgap_shared.bundle.attachments import attachment_document, count_kinds
 from airgap_shared.console.text import byte_size, table
 
 
@@ -56,6 +57,7 @@ def plan_document(pinned: Sequence[PinnedImage]) -> dict[str, object]:
                 "location": str(image.location),
                 "platforms": list(image.platforms),
                 "bytes": sum(blob.size for blob in image.blobs),
+                "attached": [attachment_document(one.entry) for one in image.attached],
             }
             for image in pinned
         ],
@@ -74,11 +76,16 @@ def plan_text(pinned: Sequence[PinnedImage]) -> str:
         for image in pinned
     ]
     head = f"would bundle {len(pinned)} images, {byte_size(_total(pinned))}"
+    attached = count_kinds(one.entry.kind for image in pinned for one in image.attached)
+    if attached:
+        head += f", with {attached}"
     return "\n".join([head, table(rows, "  ")] if rows else [head])
 
 
 def _total(pinned: Sequence[PinnedImage]) -> int:
     blobs = {blob.digest: blob.size for image in pinned for blob in image.blobs}
+    for attached in (one for image in pinned for one in image.attached):
+        blobs.update({blob.digest: blob.size for blob in attached.blobs})
     return sum(blobs.values())
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from airgap_bundler.attached import FoundAttachment
 from airgap_bundler.mirrors import Location
 from airgap_bundler.outlook import Outlook
 from airgap_bundler.shelf import Shelf
+from airgap_shared.bundle.attachments import CheckedSignature
 from airgap_shared.bundle.graph import unique_blobs
 from airgap_shared.bundle.names import NESTING_LIMIT
 from airgap_shared.errors import (
@@ -49,6 +51,7 @@ class PinnedImage:
 
     ``manifests`` are the root and all below it, children before parents; ``configs`` the content
     of small config blobs; ``upstream`` what the registry named; ``platforms`` what is kept.
+    ``attached`` is what travels along, and ``signed_by`` which signatures were checked.
     """
 
     reference: Reference
@@ -58,6 +61,8 @@ class PinnedImage:
     manifests: tuple[Manifest | Index, ...]
     configs: Mapping[Digest, bytes]
     platforms: tuple[str, ...]
+    attached: tuple[FoundAttachment, ...] = ()
+    signed_by: tuple[CheckedSignature, ...] = ()
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
@@ -69,7 +74,8 @@ class PinnedImage:
 class Pinning:
     """Where images are found and which parts of them are wanted; no platforms means all.
 
-    What is on the ``shelf`` is not fetched, and what is fetched is put there.
+    What is on the ``shelf`` is not fetched, and what is fetched is put there. ``attach`` completes
+    an image by what is attached to it.
     """
 
     locate: Callable[[Reference], Location]
@@ -77,6 +83,7 @@ class Pinning:
     platforms: tuple[Platform, ...]
     progress: Progress
     shelf: Shelf = field(default_factory=Shelf)
+    attach: Callable[[PinnedImage], PinnedImage] = lambda image: image
 
     def pin(self, references: Sequence[Reference], jobs: int) -> tuple[PinnedImage, ...]:
         """Resolve all references, several at a time; every failure is found before any is raised.
@@ -108,8 +115,8 @@ class Pinning:
         location = self.locate(reference)
         try:
             outlook.enter(location.registry)
-            source = _Source(self.open_registry(location.registry), location, self.shelf)
-            pinned = self._pin(reference, source)
+            source = Source(self.open_registry(location.registry), location, self.shelf)
+            pinned = self.attach(self._pin(reference, source))
             outlook.resolved(location.registry, source.registry.allowance)
             return pinned
         except AirgapError as problem:
@@ -118,7 +125,7 @@ class Pinning:
         finally:
             self.progress.advance(1)
 
-    def _pin(self, reference: Reference, source: _Source) -> PinnedImage:
+    def _pin(self, reference: Reference, source: Source) -> PinnedImage:
         location = source.location
         upstream = source.root(str(reference.digest or reference.effective_tag or ""))
         root = self._choose(upstream, source, NESTING_LIMIT)
@@ -137,7 +144,7 @@ class Pinning:
             tuple(map(str, platforms)),
         )
 
-    def _choose(self, found: Manifest | Index, source: _Source, depth: int) -> Manifest | Index:
+    def _choose(self, found: Manifest | Index, source: Source, depth: int) -> Manifest | Index:
         """What is bundled for an image: all of an index, some of it, or one manifest of it."""
         if not self.platforms or isinstance(found, Manifest):
             return found
@@ -177,7 +184,7 @@ class Pinning:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class Source:
     """One repository to pin from."""
 
     registry: ImageSource

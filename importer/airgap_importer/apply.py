@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from airgap_importer.assignments import merged
+from airgap_importer.attachmentcopy import ATTACHMENTS, copy_refused
+from airgap_importer.attachmentplan import place_attachments
+from airgap_importer.attachmentpush import AttachmentReport
 from airgap_importer.coverage import Coverage
 from airgap_importer.creating import Groundwork
 from airgap_importer.history.memory import Memory
@@ -71,6 +74,7 @@ class Applied:
     coverage: Coverage
     output: Path
     step: Step
+    attachments: AttachmentReport
     mirrors: Configurations
     created: tuple[str, ...] = ()
 
@@ -102,6 +106,7 @@ class Choices:
     registry_kind: RegistryKind = RegistryKind.AUTO
     naming: Naming = Naming.LAST
     create: bool = False
+    with_attached: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +175,9 @@ class Application:
                     directory.switch(choices.downstream)
                     story.changed = _IMPORTED
                     applied = self._applied(prepared, push, proof, choices.outputs)
-                    self._record(directory, applied, choices.outputs)
+                    refused = applied.attachments.refused
+                    copies = copy_refused(refused, self.bundle, self.registry)
+                    self._record(directory, applied, choices.outputs, copies)
                     story.changed = _DONE
         return applied
 
@@ -187,7 +194,9 @@ class Application:
         check_overlay(overlay, self.bundle.files, choices.downstream)
         care = Care(choices.check_blobs or choices.read_back, profile.counts_pulls)
         planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs, care)
-        plan = planner.plan(choices.move_tags)
+        images = self.bundle.statement.images if choices.with_attached else ()
+        placed = place_attachments(images, relocation, self.bundle.graph)
+        plan = planner.plan(choices.move_tags, placed)
         return Prepared(scheme, relocation, overlay, plan, place)
 
     def _made(self, story: _Story, place: Place) -> None:
@@ -230,15 +239,33 @@ class Application:
             coverage,
             self.output,
             self.memory.step,
+            self._attachments(push),
             compose_configurations(records, outputs.kinds),
             self.memory.made,
         )
+
+    def _attachments(self, push: Push) -> AttachmentReport:
+        """What became of what is attached; each refusal is told."""
+        report = push.attachments.report()
+        for one in report.refused:
+            self.progress.note(
+                f"warning: the registry does not take {one.placed.name}, "
+                f"{one.placed.entry.kind} of {one.placed.entry.subject}: {one.reason}; "
+                f"see {self.output}/{_STATE}/{ATTACHMENTS}"
+            )
+        return report
 
     def _relocation_record(self, relocation: Relocation, outputs: Outputs) -> bytes:
         record = self._earlier.document_with(relocation, self.target)
         return _encode({**record, "plainHttp": outputs.plain_http})
 
-    def _record(self, directory: OverlayDirectory, applied: Applied, outputs: Outputs) -> None:
+    def _record(
+        self,
+        directory: OverlayDirectory,
+        applied: Applied,
+        outputs: Outputs,
+        copies: Mapping[str, bytes],
+    ) -> None:
         """Write what is kept beside the overlay, and remember the import."""
         relocation = applied.relocation
         earlier = self._earlier
@@ -246,6 +273,7 @@ class Application:
         directory.write_record(RELOCATION_TABLE, relocation.to_csv().encode())
         directory.write_record(COVERAGE, _encode(applied.coverage.to_document()))
         directory.write_folder(MIRRORS, applied.mirrors.files)
+        directory.write_folder(ATTACHMENTS, copies)
         receipt = self.memory.remember(self._names(relocation, earlier))
         directory.write_record(RECEIPT, _encode(self._receipt(receipt, applied)))
 
@@ -302,6 +330,7 @@ class Application:
             "path": self.target.path,
             "created": list(applied.created),
             "push": asdict(applied.report),
+            "attachments": applied.attachments.to_document(),
             "proof": {
                 "renderer": proof.renderer,
                 "uses": proof.uses,

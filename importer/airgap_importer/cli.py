@@ -130,6 +130,12 @@ def apply(
             "--read-back", help="Fetch and hash everything in the registry before tags are set."
         ),
     ] = False,
+    no_signatures: Annotated[
+        bool,
+        typer.Option(
+            "--no-signatures", help="Leave out the images' signatures, attestations and SBOMs."
+        ),
+    ] = False,
     downstream: Annotated[
         str,
         typer.Option("--downstream", metavar="NAME", help="Your overlay, made once and kept."),
@@ -233,6 +239,7 @@ def apply(
             choices = Choices(
                 *(move_tags, check_blobs, read_back, downstream, outputs, registry_type, naming),
                 create,
+                not no_signatures,
             )
             if dry_run:
                 _print_plan(application.plan(choices), form)
@@ -335,6 +342,7 @@ def _print_plan(prepared: Prepared, form: Format) -> None:
             "referrers": [wanted.where for wanted in plan.lists],
             "missing": [str(place) for place in prepared.missing],
             "pullSecrets": prepared.overlay.secrets.to_document(),
+            "attachments": len(plan.placed),
         },
         f"would push {missing} manifests and {len(plan.to_send)} blobs ({byte_size(size)}), "
         f"and set {len(plan.tags)} tags\n"
@@ -365,6 +373,7 @@ def _print_applied(applied: Applied, form: Format) -> None:
             "images": applied.relocation.to_document()["images"],
             "created": list(applied.created),
             "push": asdict(report),
+            "attachments": applied.attachments.to_document(),
             "proof": {
                 "renderer": proof.renderer,
                 "uses": proof.uses,
@@ -379,7 +388,8 @@ def _print_applied(applied: Applied, form: Format) -> None:
         f"  sent {report.blobs_sent} blobs ({byte_size(report.bytes_sent)}), "
         f"mounted {report.blobs_mounted}, pushed {report.manifests_pushed} manifests "
         f"({report.manifests_present} were there), set {report.tags_set} tags\n"
-        f"  {coverage.summary()}: see {applied.output}/.airgap/coverage.json\n"
+        + applied.attachments.summary(f"{applied.output}/.airgap/attachments")
+        + f"  {coverage.summary()}: see {applied.output}/.airgap/coverage.json\n"
         f"  proven by {proof.renderer}: {proof.uses} uses, all of images in the target\n\n"
         f"{_relocated(applied.relocation)}\n"
         f"deploy with: kubectl apply -k {applied.output}/overlays/midstream"

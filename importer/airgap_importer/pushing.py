@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from airgap_importer.attachmentpush import REFUSALS, AttachmentPush
 from airgap_importer.pushplan import (
     BlobPlan,
     PushPlan,
@@ -34,6 +35,9 @@ from airgap_shared.stores.concurrency import Stop, for_each
 from airgap_shared.stores.opening import VerifiedBundle
 from airgap_shared.stores.ports import ImageTarget
 from airgap_shared.stores.progress import Progress, counted
+
+#: So large a blob from a pipe is held in memory where the registry may refuse it, in bytes.
+_HELD = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Push:
         self._tally = _Tally()
         self._referrers = ReferrersKeeper(target, plan.lists)
         self._tags = TagSetter(target, bundle.graph.manifests, jobs)
+        self.attachments = AttachmentPush(plan, target, jobs)
 
     def send(self, progress: Progress) -> None:
         """Push what is missing by digest, read it back, and give every manifest its keep-tag.
@@ -91,6 +96,7 @@ class Push:
             )
         finally:
             progress.end()
+        self.attachments.send(progress)
 
     def read_back(self, progress: Progress) -> None:
         """Fetch and hash everything that the import relies on; call it before any tag is set.
@@ -99,7 +105,8 @@ class Push:
             RegistryIntegrity: the registry returns other bytes than were pushed.
 
         """
-        read_back(self._plan, self._target, self._jobs, progress)
+        repositories = (*self._plan.repositories, *self.attachments.accepted)
+        read_back(repositories, self._target, self._jobs, progress)
 
     def set_tags(self) -> None:
         """Set the tags people know; the last thing that happens in the registry.
@@ -109,6 +116,7 @@ class Push:
             TagImmutable, RegistryIntegrity: a tag is not taken, or names something else after.
 
         """
+        self.attachments.publish()
         self._tags.set(self._plan.release)
 
     def verified(self) -> dict[str, frozenset[Digest]]:
@@ -151,32 +159,64 @@ class Push:
 
     def _place(self, position: int, plan: BlobPlan | None, stop: Stop, progress: Progress) -> None:
         """Get one blob into every repository that lacks it: sent once, mounted elsewhere."""
+        drained = not self._bundle.medium.random_access and (
+            plan is None or plan.holder is not None
+        )
+        if drained:
+            for _ in self._bundle.blob_chunks(position):
+                pass
+        if plan is None:
+            return
+        body = self._body(position, plan, drained, stop, progress)
+        holder = plan.holder
+        for repository in plan.wanting:
+            if holder is not None and self._mounted(repository, plan.blob, holder):
+                continue
+            if self._sent(repository, plan, body):
+                holder = repository
+
+    def _body(
+        self, position: int, plan: BlobPlan, drained: bool, stop: Stop, progress: Progress
+    ) -> Callable[[], Iterator[bytes]]:
+        """What opens the content of a blob, from a pipe only once, unless it is a small one."""
         one_pass = not self._bundle.medium.random_access
-        opened = False
+        opened = drained
+        if one_pass and not drained and self._may_be_refused(plan):
+            # Refused half-way, it would leave the pipe in the middle of a member.
+            held = b"".join(self._bundle.blob_chunks(position))
+            return lambda: counted(stop.guard(iter((held,))), progress)
 
         def body() -> Iterator[bytes]:
             nonlocal opened
             if opened and one_pass:
                 raise RegistryUnavailable(
                     "a blob has to be sent again, and a pipe cannot be read again",
-                    where=str(plan.blob.digest) if plan is not None else "",
+                    where=str(plan.blob.digest),
                     next_step="run again, or give the bundle as a file",
                 )
             opened = True
             return counted(stop.guard(self._bundle.blob_chunks(position)), progress)
 
-        if plan is None or (plan.holder is not None and one_pass):
-            opened = True
-            for _ in self._bundle.blob_chunks(position):
-                pass
-        if plan is None:
-            return
-        holder = plan.holder
-        for repository in plan.wanting:
-            if holder is not None and self._mounted(repository, plan.blob, holder):
-                continue
+        return body
+
+    def _sent(self, repository: str, plan: BlobPlan, body: Callable[[], Iterator[bytes]]) -> bool:
+        """Send a blob; what only attachments need may be refused."""
+        try:
             self._send(repository, plan.blob, body)
-            holder = repository
+        except REFUSALS as problem:
+            if repository not in plan.optional or not self._may_go_on(plan):
+                raise
+            self.attachments.lost[repository, plan.blob.digest] = problem.what
+            return False
+        return True
+
+    def _may_go_on(self, plan: BlobPlan) -> bool:
+        """Whether what follows can be read although this blob was not read to its end."""
+        return self._bundle.medium.random_access or self._may_be_refused(plan)
+
+    def _may_be_refused(self, plan: BlobPlan) -> bool:
+        """Whether a blob is held in memory on its way from a pipe: small, and of no image."""
+        return plan.blob.size <= _HELD and plan.optional.issuperset(plan.wanting)
 
     def _mounted(self, repository: str, blob: Descriptor, holder: str) -> bool:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from airgap_importer.attachmentplan import PlacedAttachment, by_repository
 from airgap_importer.lookups import LenientLookup
 from airgap_importer.referrers import DueList, due_lists, lists_in
 from airgap_importer.releasetags import DueTag, ReleaseTags
@@ -44,18 +45,23 @@ class RepositoryPlan:
 
 @dataclass(frozen=True, slots=True)
 class BlobPlan:
-    """One blob that has to get somewhere: which repositories lack it, and one that has it."""
+    """One blob that has to get somewhere: which repositories lack it, and one that has it.
+
+    No image needs it in those of ``optional``, only what is attached.
+    """
 
     blob: Descriptor
     wanting: tuple[str, ...]
     holder: str | None
+    optional: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class PushPlan:
     """Everything that is to be done, found out before anything is changed.
 
-    ``frugal`` is for registries that count what is read: see :func:`is_present`. The
+    ``frugal`` is for registries that count what is read: see :func:`is_present`. ``placed`` are the
+    attachments, and ``attached`` their manifests that no image has. The
     ``unreadable`` repositories count as empty because they may not be read.
     """
 
@@ -65,6 +71,8 @@ class PushPlan:
     release: ReleaseTags
     lists: tuple[DueList, ...]
     frugal: bool = False
+    placed: tuple[PlacedAttachment, ...] = ()
+    attached: tuple[RepositoryPlan, ...] = ()
     unreadable: Mapping[str, Denied] = field(default_factory=dict)
 
     @property
@@ -119,7 +127,7 @@ class PushPlanner:
         self._jobs = jobs
         self._care = care
 
-    def plan(self, move_tags: bool) -> PushPlan:
+    def plan(self, move_tags: bool, placed: Sequence[PlacedAttachment] = ()) -> PushPlan:
         """Ask the registry what is there.
 
         Raises:
@@ -135,9 +143,13 @@ class PushPlanner:
             for_each(roots, lambda item, _: self._plan_repository(*item), self._jobs)
         )
         lists = self._plan_lists(repositories)
+        attached = self._plan_attached(repositories, placed)
+        blobs = self._plan_blobs(repositories, attached)
         return PushPlan(
-            *(repositories, self._plan_blobs(repositories), due, release, lists),
+            *(repositories, blobs, due, release, lists),
             self._care.frugal,
+            tuple(placed),
+            attached,
             self._lookup.unreadable,
         )
 
@@ -159,6 +171,32 @@ class PushPlanner:
         manifests = {
             manifest.digest: manifest for root in roots for manifest in self._graph.below(root)
         }
+        return self._compare(repository, manifests)
+
+    def _plan_attached(
+        self,
+        repositories: Sequence[RepositoryPlan],
+        placed: Sequence[PlacedAttachment],
+    ) -> tuple[RepositoryPlan, ...]:
+        """The manifests that only attachments have, in each repository that gets attachments."""
+        images = {plan.repository: {one.digest for one in plan.manifests} for plan in repositories}
+        wanted = [
+            (
+                repository,
+                {
+                    manifest.digest: manifest
+                    for one in here
+                    for manifest in one.manifests
+                    if manifest.digest not in images[repository]
+                },
+            )
+            for repository, here in by_repository(placed)
+        ]
+        return tuple(for_each(wanted, lambda item, _: self._compare(*item), self._jobs))
+
+    def _compare(
+        self, repository: str, manifests: Mapping[Digest, Manifest | Index]
+    ) -> RepositoryPlan:
         present: list[Manifest | Index] = []
         missing: list[Manifest | Index] = []
         for manifest in manifests.values():
@@ -184,12 +222,12 @@ class PushPlanner:
         missing = {(plan.repository, one.digest) for plan in repositories for one in plan.missing}
         return due_lists(lists, missing, self._lookup, self._jobs)
 
-    def _plan_blobs(self, repositories: Sequence[RepositoryPlan]) -> tuple[BlobPlan, ...]:
-        wanted = [
-            (repository.repository, blob)
-            for repository in repositories
-            for blob in unique_blobs(repository.missing)
-        ]
+    def _plan_blobs(
+        self, images: Sequence[RepositoryPlan], attached: Sequence[RepositoryPlan]
+    ) -> tuple[BlobPlan, ...]:
+        repositories = (*images, *attached)
+        needed = _missing_blobs(images)
+        wanted = tuple({**needed, **_missing_blobs(attached)}.values())
         held = for_each(wanted, lambda item, _: is_held(self._lookup, *item), self._jobs)
         holders = {
             blob.digest: repository.repository
@@ -205,9 +243,25 @@ class PushPlanner:
                 wanting.setdefault(blob.digest, []).append(repository)
                 blobs[blob.digest] = blob
         return tuple(
-            BlobPlan(blobs[digest], tuple(names), holders.get(digest))
+            BlobPlan(
+                blobs[digest],
+                tuple(names),
+                holders.get(digest),
+                frozenset(name for name in names if (name, digest) not in needed),
+            )
             for digest, names in wanting.items()
         )
+
+
+def _missing_blobs(
+    repositories: Sequence[RepositoryPlan],
+) -> dict[tuple[str, Digest], tuple[str, Descriptor]]:
+    """The blobs of the missing manifests, and the repositories where they are needed."""
+    return {
+        (repository.repository, blob.digest): (repository.repository, blob)
+        for repository in repositories
+        for blob in unique_blobs(repository.missing)
+    }
 
 
 def is_present(

@@ -6,7 +6,9 @@ reading shows what a node would pull.
 
 from __future__ import annotations
 
-from airgap_importer.pushplan import PushPlan, is_present
+from collections.abc import Sequence
+
+from airgap_importer.pushplan import RepositoryPlan, is_present
 from airgap_shared.bundle.graph import unique_blobs
 from airgap_shared.errors import (
     IntegrityError,
@@ -23,8 +25,10 @@ from airgap_shared.stores.progress import Progress, counted
 _Work = tuple[str, Manifest | Index | Descriptor]
 
 
-def read_back(plan: PushPlan, target: ImageTarget, jobs: int, progress: Progress) -> None:
-    """Fetch and hash every manifest and blob of the plan, those that were there before, too.
+def read_back(
+    repositories: Sequence[RepositoryPlan], target: ImageTarget, jobs: int, progress: Progress
+) -> None:
+    """Fetch and hash every manifest and blob of these, those that were there before, too.
 
     Raises:
         RegistryIntegrity: some are not what the bundle holds; all of them together.
@@ -32,7 +36,7 @@ def read_back(plan: PushPlan, target: ImageTarget, jobs: int, progress: Progress
     """
     work: list[_Work] = []
     size = 0
-    for repository in plan.repositories:
+    for repository in repositories:
         blobs = unique_blobs(repository.manifests)
         size += sum(blob.size for blob in blobs)
         work += ((repository.repository, one) for one in (*repository.manifests, *blobs))

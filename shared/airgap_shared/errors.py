@@ -194,6 +194,10 @@ class StatementInvalid(SignatureError):
     """The signed statement does not follow the bundle specification."""
 
 
+class ImageSignatureInvalid(SignatureError):
+    """Images are not signed by the keys that --verify-image-key asks for."""
+
+
 # 12: policy: properly signed, but not to be imported here or now ---------------------------------
 
 

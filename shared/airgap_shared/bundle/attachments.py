@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from airgap_shared.bundle import names
@@ -110,3 +112,19 @@ def checked_document(checked: CheckedSignature) -> dict[str, object]:
         "digest": str(checked.digest),
         "signature": str(checked.signature),
     }
+
+
+def count_kinds(kinds: Iterable[AttachmentKind]) -> str:
+    """``2 signatures, 1 SBOM``; empty for nothing."""
+    names = {
+        AttachmentKind.SIGNATURE: ("signature", "signatures"),
+        AttachmentKind.ATTESTATION: ("attestation", "attestations"),
+        AttachmentKind.SBOM: ("SBOM", "SBOMs"),
+        AttachmentKind.OTHER: ("other attachment", "other attachments"),
+    }
+    found = Counter(kinds)
+    return ", ".join(
+        f"{found[kind]} {one if found[kind] == 1 else more}"
+        for kind, (one, more) in names.items()
+        if found[kind]
+    )

@@ -23,6 +23,8 @@ LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
 #: Annotations of index.json's descriptors (image-spec, annotations.md; containerd).
 REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
+#: What something in a layout of refused attachments is about.
+ATTACHED_TO = "dev.airgap-bundle.attached-to"
 
 MEMBER_LIMIT = 100_000
 #: Everything a reader keeps in memory: the index, the manifests and the application's files.

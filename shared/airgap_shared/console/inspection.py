@@ -20,6 +20,7 @@ from airgap_shared.console.trusting import (
 )
 
 if TYPE_CHECKING:
+    from airgap_shared.bundle.statement import Statement
     from airgap_shared.stores.opening import VerifiedBundle
 
 BundleArgument = Annotated[
@@ -118,6 +119,24 @@ def _print_verified(verified: VerifiedBundle, name: str, form: Format) -> None:
         {"verified": True, "signers": signers, **statement_document(statement)},
         f"OK: {name} is {release.app} {release.version}, signed by {', '.join(signers)}; "
         f"{len(statement.members)} members, {byte_size(statement.total_size)}, "
-        f"{len(statement.images)} images: every byte is as signed",
+        f"{len(statement.images)} images: every byte is as signed" + _attached(statement),
         form,
     )
+
+
+def _attached(statement: Statement) -> str:
+    """What is attached to the images, and whose signatures were checked at create."""
+    from airgap_shared.bundle.attachments import count_kinds
+
+    text = ""
+    attached = count_kinds(one.kind for image in statement.images for one in image.attached)
+    if attached:
+        text += f"\nattached to the images: {attached}"
+    checked = [image for image in statement.images if image.signed_by]
+    if checked:
+        keys = {one.key for image in checked for one in image.signed_by}
+        text += (
+            f"\nsignatures of {len(checked)} of {len(statement.images)} images were checked before "
+            f"they were bundled, by {', '.join(sorted(keys))}"
+        )
+    return text

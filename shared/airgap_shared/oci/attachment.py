@@ -29,6 +29,9 @@ class AttachmentKind(enum.StrEnum):
     OTHER = "other"
 
 
+#: Where cosign keeps a signature: beside the layer that holds what was signed.
+SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
+
 _SUFFIXES = {
     ".sig": AttachmentKind.SIGNATURE,
     ".att": AttachmentKind.ATTESTATION,
@@ -69,3 +72,14 @@ def kind_of(referrer: Manifest | Index) -> AttachmentKind:
         )
         return AttachmentKind.SIGNATURE if signs else AttachmentKind.ATTESTATION
     return _TYPES.get(artifact, AttachmentKind.OTHER)
+
+
+def signatures_in(manifest: Manifest | Index) -> frozenset[tuple[Digest, str]]:
+    """What stands under a cosign tag, one by one: each layer, and the signature beside it.
+
+    Who signs once more appends a layer. Of an index it is the manifests.
+    """
+    entries = manifest.layers if isinstance(manifest, Manifest) else manifest.manifests
+    return frozenset(
+        (entry.digest, entry.annotations.get(SIGNATURE_ANNOTATION, "")) for entry in entries
+    )

@@ -71,6 +71,15 @@ class ReferrersList:
             raise _conflict("a number in it is out of range", where) from problem
         return cls(fields.mapping, where)
 
+    def digests(self) -> tuple[Digest, ...]:
+        """What is listed, in order.
+
+        Raises:
+            DigestUnsupported: an entry has no digest.
+
+        """
+        return tuple(Digest.parse(str(entry.get("digest")), self.where) for entry in self._entries)
+
     def lacking(self, manifests: Iterable[Manifest | Index]) -> tuple[Manifest | Index, ...]:
         """Those that are not listed."""
         listed = {str(entry.get("digest")) for entry in self._entries}

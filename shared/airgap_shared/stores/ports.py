@@ -48,6 +48,16 @@ class ImageSource(Protocol):
         """The content of a blob from ``offset`` on; the digest is the caller's to check."""
 
 
+class AttachmentSource(ImageSource, Protocol):
+    """One registry to look for what is attached to images, and to read it from."""
+
+    def head_manifest(self, repository: str, reference: str) -> Descriptor | None:
+        """What a tag or digest names; None when there is none."""
+
+    def referrers(self, repository: str, subject: Digest) -> Iterator[bytes] | None:
+        """The pages of the list of what refers to a subject; None where the registry keeps none."""
+
+
 class ImageLookup(Protocol):
     """What one registry has; every method may be called from several threads."""
 

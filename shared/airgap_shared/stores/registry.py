@@ -30,6 +30,7 @@ from airgap_shared.stores.endpoint import Endpoint
 from airgap_shared.stores.exchange import Access, Answer, Request
 from airgap_shared.stores.introduction import Introduction
 from airgap_shared.stores.ports import FetchedManifest
+from airgap_shared.stores.referrerpages import ReferrerPages
 from airgap_shared.stores.retrying import Attempts, Transient, retry
 from airgap_shared.stores.settings import ClientSettings
 from airgap_shared.stores.transport import Transport
@@ -227,17 +228,23 @@ class Registry:
 
         A repository that does not exist has none either (distribution-spec, Listing Referrers).
         """
-        self._check_repository(repository)
-        url = f"{self.endpoint.base_url}/v2/{repository}/referrers/{subject}"
-        where = self._where(repository, str(subject))
-        accept = {"Accept": mediatype.OCI_INDEX}
-        request = Request("GET", url, where, (200, 404), self._access(repository), accept)
+        request = self._referrers_request(repository, subject)
         try:
             answer = self._exchange(request)
         except (RegistryRejected, Denied):
             return False
         kind = answer.headers.get("content-type", "").partition(";")[0].strip()
         return answer.status == 200 and kind == mediatype.OCI_INDEX
+
+    def referrers(self, repository: str, subject: Digest) -> Iterator[bytes] | None:
+        """The pages of what refers to ``subject``; nothing where there is no referrers API.
+
+        Raises:
+            LimitExceeded, UnsafeRedirect: as :meth:`ReferrerPages.read`.
+
+        """
+        request = self._referrers_request(repository, subject)
+        return ReferrerPages(self._transport.exchange, request, self._patience).read()
 
     def blob_size(self, repository: str, digest: Digest) -> int | None:
         """The size in bytes that the registry reports for a blob; nothing if it has none."""
@@ -356,6 +363,13 @@ class Registry:
         url = self._url(repository, "manifests", reference)
         where = self._where(repository, reference)
         return Request(method, url, where, (200, 404), self._access(repository), _ACCEPT)
+
+    def _referrers_request(self, repository: str, subject: Digest) -> Request:
+        self._check_repository(repository)
+        url = f"{self.endpoint.base_url}/v2/{repository}/referrers/{subject}"
+        where = self._where(repository, str(subject))
+        accept = {"Accept": mediatype.OCI_INDEX}
+        return Request("GET", url, where, (200, 404), self._access(repository), accept)
 
     def _blob_request(self, method: str, repository: str, digest: Digest) -> Request:
         url = self._url(repository, "blobs", str(digest))
