@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ from support.kinds.rows import ROWS, Column, Row
 from support.kinds.site import ANYWHERE, Account
 from support.kinds.stage import MakeStage, Release, Stage, column, rows
 from support.moto_server import PASSWORD, REGION, MotoRepositories, MotoServer
+from support.tls import Certificate
 
 CREATE = "--create-repositories"
 OAUTH, KEY_SECRET, SESSION = "oauth-c4nary-token", "c4nary/key+secret=", "c4nary-session-token=="
@@ -402,6 +404,22 @@ class TestECR:
         refused(stage.apply(first, CREATE), 21, "AuthFailed")
         assert api.requests() == []
         assert "authorization" not in repr(stage.proxy.requests())
+
+    def test_the_api_is_trusted_as_the_user_says(
+        self,
+        stage: Stage,
+        moto: MotoServer,
+        servers: ExitStack,
+        certificate: Certificate,
+        monkeypatch: pytest.MonkeyPatch,
+        first: Release,
+    ) -> None:
+        proxy = servers.enter_context(FaultProxy(moto.host, tls=certificate))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", proxy.url)
+        refused(stage.apply(first, CREATE), 25, "TLSVerifyFailed")
+        assert proxy.requests() == []
+        succeeded(stage.apply(first, CREATE, "--ca-file", str(certificate.ca)))
+        assert proxy.requests("POST") != []
 
     def test_plain_http_leads_nowhere_but_to_this_machine(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch, first: Release
