@@ -136,6 +136,30 @@ class Draft:
         )
         return cls(members, tuple(_image(name, image) for name, image in images.items()))
 
+    @classmethod
+    def with_attached(
+        cls,
+        images: Mapping[str, BuiltImage],
+        files: Mapping[str, str],
+        entries: Mapping[str, Sequence[Mapping[str, object]]],
+        attached: Sequence[BuiltImage],
+    ) -> Draft:
+        """The same with entries of attachments by image; what is attached is packed after all."""
+        draft = cls.of({**images, **{one.digest: one for one in attached}}, files)
+        unnamed = [one for one in attached if one.digest not in {i.digest for i in images.values()}]
+        index = json.loads(_index_of(images))
+        index["manifests"] += [
+            {"mediaType": one.media_type, "digest": one.digest, "size": len(one.raw)}
+            for one in unnamed
+        ]
+        members = list(draft.members)
+        members[1] = Member("index.json", json.dumps(index).encode(), "index")
+        described = [
+            {**_image(name, image), "attached": list(entries.get(name, ()))}
+            for name, image in images.items()
+        ]
+        return cls(tuple(members), tuple(described))
+
     @property
     def digests(self) -> frozenset[str]:
         """All content that is signed for."""
