@@ -22,6 +22,7 @@ from support.faults import Answer, Rule
 from support.figures import Figure
 from support.images import (
     OCI_INDEX,
+    OCI_MANIFEST,
     BuiltImage,
     make_artifact,
     make_image,
@@ -469,3 +470,54 @@ class TestCosign:
             route,
             *("verify", "--key", "cosign.pub", "--insecure-ignore-tlog=true", *form, there),
         )
+
+
+class TestUpstream:
+    """A source registry that answers otherwise than it should."""
+
+    def test_what_is_listed_and_gone_is_left_out_with_a_warning(self, route: Route) -> None:
+        route.vendor.refer(SBOM, SCAN)
+        route.source.add(Rule(Answer(404), "GET", f"/manifests/{SBOM.digest}$", times=None))
+        done = succeeded(route.journey.create())
+        assert f"{SBOM.digest}, attached to {APP.digest}, is not bundled: no such image" in done.err
+        assert [one["root"] for one in route.attached()] == [SCAN.digest]
+
+    def test_what_names_another_subject_is_left_out_with_a_warning(self, route: Route) -> None:
+        foreign = sbom_of(make_image([b"another"]))
+        for one in (foreign, SCAN):
+            route.journey.push(f"team/app@{one.digest}", one)
+        listed = make_index([foreign, SCAN])
+        route.journey.push(f"team/app:{cosign_tag(APP, '')}", listed)
+        route.vendor.tag(APP, foreign)
+        done = succeeded(route.journey.create())
+        assert done.err.count("it names another subject") == 2
+        assert [one["root"] for one in route.attached()] == [SCAN.digest]
+
+    @pytest.mark.parametrize("status", [400, 403, 404, 405])
+    def test_a_registry_that_refuses_the_question_has_none(self, route: Route, status: int) -> None:
+        everything(route)
+        for method, path in (("HEAD", "/manifests/sha256-"), ("GET", "/referrers/")):
+            route.source.add(Rule(Answer(status), method, path, times=None))
+        succeeded(route.journey.create())
+        assert route.attached() == []
+
+    def test_a_registry_that_fails_at_the_question_fails_the_run(self, route: Route) -> None:
+        everything(route)
+        refusal = Answer(429, {"Retry-After": "100000"})
+        route.source.add(Rule(refusal, "HEAD", "/manifests/sha256-", times=None))
+        refused(route.journey.create(), 40, "UpstreamUnavailable")
+        assert not route.journey.bundle.exists()
+
+    def test_more_than_a_statement_may_list_are_refused(self, route: Route) -> None:
+        entry = {"mediaType": OCI_MANIFEST, "size": 2}
+        entries = [{**entry, "digest": f"sha256:{number:064x}"} for number in range(1001)]
+        raw = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
+        answer = Answer(200, {"Content-Type": OCI_INDEX}, raw.encode())
+        route.source.add(Rule(answer, "GET", "/referrers/", times=None))
+        done = refused(route.journey.create(), 14, "LimitExceeded")
+        assert "--no-signatures" in done.err
+
+    def test_the_next_page_of_a_list_is_on_the_same_server(self, route: Route) -> None:
+        link = '<http://elsewhere.example/v2/x>; rel="next"'
+        route.source.add(_page(f"/referrers/{APP.digest}$", link=link))
+        refused(route.journey.create(), 25, "UnsafeRedirect")
