@@ -14,9 +14,10 @@ from airgap_importer.attachmentcopy import ATTACHMENTS, copy_refused
 from airgap_importer.attachmentplan import place_attachments
 from airgap_importer.attachmentpush import AttachmentReport
 from airgap_importer.coverage import Coverage
-from airgap_importer.creating import Groundwork
+from airgap_importer.creating import Groundwork, Missing
 from airgap_importer.history.memory import Memory
 from airgap_importer.history.receipt import Receipt
+from airgap_importer.importplan import ImportPlan, Probe
 from airgap_importer.mirrors.configurations import Configurations, compose_configurations
 from airgap_importer.mirrors.folder import FOLDER as MIRRORS
 from airgap_importer.mirrors.records import parse_records
@@ -30,6 +31,7 @@ from airgap_importer.overlay import (
     check_overlay_directory,
     open_overlay_directory,
 )
+from airgap_importer.preflight import check_manifests, check_medium
 from airgap_importer.profiles import RegistryKind, RegistryProfile
 from airgap_importer.proof import Find, Proof, check_changes, promised_by, prove
 from airgap_importer.pushing import Push, PushReport
@@ -42,7 +44,13 @@ from airgap_importer.rewriting import Overlay, compose_overlay
 from airgap_shared.bundle import names
 from airgap_shared.bundle.admission import Step
 from airgap_shared.bundle.statement import Statement
-from airgap_shared.errors import AirgapError, DocumentInvalid, ManifestSourceInvalid
+from airgap_shared.errors import (
+    AirgapError,
+    DocumentInvalid,
+    ManifestSourceInvalid,
+    RegistryAuthError,
+    RegistryRejected,
+)
 from airgap_shared.kube.documents import Manifest, load_manifest
 from airgap_shared.kube.imagefields import find_images
 from airgap_shared.kube.objects import ManifestFile
@@ -81,17 +89,13 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What an import is going to do, found out before anything is changed.
-
-    ``missing`` has to be created first, as far as the registry's API tells.
-    """
+    """What an import is going to do, found out before anything is changed."""
 
     names: Names
     relocation: Relocation
     overlay: Overlay
     plan: PushPlan
     place: Path
-    missing: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +131,29 @@ class Application:
     shield: Callable[[], AbstractContextManager[None]]
     groundwork: Callable[[RegistryProfile], Groundwork]
 
-    def plan(self, choices: Choices) -> Prepared:
-        """Find out what an import would do; nothing is changed."""
-        with _telling():
+    def plan(self, choices: Choices) -> ImportPlan:
+        """Find out what an import would do, and whether it could; nothing is changed."""
+        with _telling() as story:
             prepared = self._prepare(choices)
-            written = prepared.plan.written
-            wanted = (*written, self._receipts) if written else ()
-            missing = self.groundwork(prepared.names.profile).foretell(wanted)
+            plan, groundwork = prepared.plan, self.groundwork(prepared.names.profile)
+            missing, refusal = Missing(), None
+            try:
+                missing = groundwork.find(plan.written, self._receipts, self.jobs)
+                groundwork.insist(missing, choices.create)
+            except (RegistryAuthError, RegistryRejected) as problem:
+                problem.explain(changed=story.changed)
+                refusal = problem
             if not missing.places:
                 self.memory.settle(self.registry)
-            return replace(prepared, missing=missing.places)
+            probe = Probe(
+                missing.places,
+                groundwork.requests(missing.places),
+                self._lists_referrers(plan),
+                refusal,
+            )
+            return ImportPlan(
+                self.target, prepared.names, prepared.relocation, prepared.overlay, plan, probe
+            )
 
     def run(self, choose: Callable[[], Renderer], choices: Choices) -> Applied:
         """Import: verified content first, what people see last.
@@ -192,11 +209,14 @@ class Application:
         relocation = self._relocate(scheme)
         overlay = self._compose(relocation, choices.outputs)
         check_overlay(overlay, self.bundle.files, choices.downstream)
-        care = Care(choices.check_blobs or choices.read_back, profile.counts_pulls)
+        check_blobs = choices.check_blobs or choices.read_back
+        care = Care(check_blobs, profile.counts_pulls, profile.mounts)
         planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs, care)
         images = self.bundle.statement.images if choices.with_attached else ()
         placed = place_attachments(images, relocation, self.bundle.graph)
         plan = planner.plan(choices.move_tags, placed)
+        check_manifests(plan, profile)
+        check_medium(plan, profile, self.bundle.medium.random_access)
         return Prepared(scheme, relocation, overlay, plan, place)
 
     def _made(self, story: _Story, place: Place) -> None:
@@ -208,6 +228,16 @@ class Application:
     @property
     def _receipts(self) -> str:
         return self.target.repository(RECEIPTS)
+
+    def _lists_referrers(self, plan: PushPlan) -> bool | None:
+        """Whether the registry has the referrers API; None where it cannot be known beforehand.
+
+        A repository that is not there answers as one without the API does.
+        """
+        for repository in plan.repositories:
+            for manifest in repository.present:
+                return self.registry.lists_referrers(repository.repository, manifest.digest)
+        return None
 
     def _prove(
         self, directory: OverlayDirectory, prepared: Prepared, push: Push, renderer: Renderer

@@ -57,7 +57,7 @@ from airgap_shared.console.inspection import (
     FormatOption,
     JobsOption,
 )
-from airgap_shared.console.outcome import Format, command, print_result
+from airgap_shared.console.outcome import Format, command, print_refused, print_result
 from airgap_shared.console.trusting import (
     AppOption,
     KeysOption,
@@ -70,7 +70,8 @@ from airgap_shared.console.trusting import (
 )
 
 if TYPE_CHECKING:
-    from airgap_importer.apply import Applied, Prepared
+    from airgap_importer.apply import Applied
+    from airgap_importer.importplan import ImportPlan
     from airgap_importer.relocation import Relocation
 
 app = make_application(
@@ -325,33 +326,15 @@ def _note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _print_plan(prepared: Prepared, form: Format) -> None:
-    from airgap_shared.console.text import byte_size
-
-    relocation, plan = prepared.relocation, prepared.plan
-    size = sum(blob.size for blob in plan.to_send)
-    missing = sum(len(repository.missing) for repository in plan.repositories)
-    print_result(
-        {
-            "dryRun": True,
-            "images": relocation.to_document()["images"],
-            "manifests": missing,
-            "blobs": len(plan.to_send),
-            "bytes": size,
-            "tags": [f"{image.name}:{image.tag}" for image in plan.tags],
-            "referrers": [wanted.where for wanted in plan.lists],
-            "missing": [str(place) for place in prepared.missing],
-            "pullSecrets": prepared.overlay.secrets.to_document(),
-            "attachments": len(plan.placed),
-        },
-        f"would push {missing} manifests and {len(plan.to_send)} blobs ({byte_size(size)}), "
-        f"and set {len(plan.tags)} tags\n"
-        + "".join(f"  referrers go to {wanted.where}\n" for wanted in plan.lists)
-        + "".join(f"  has to be created: {place}\n" for place in prepared.missing)
-        + _relocated(relocation)
-        + secrets_of(prepared.overlay, relocation),
-        form,
-    )
+def _print_plan(plan: ImportPlan, form: Format) -> None:
+    """The plan; one that cannot be carried out ends as the import would."""
+    secrets = {"pullSecrets": plan.overlay.secrets.to_document()}
+    document = {**plan.to_document(), **secrets}
+    text = plan.to_text() + _relocated(plan.relocation) + secrets_of(plan.overlay, plan.relocation)
+    if plan.probe.refusal is None:
+        print_result(document, text, form)
+    else:
+        print_refused(plan.probe.refusal, document, text, form)
 
 
 def _print_applied(applied: Applied, form: Format) -> None:

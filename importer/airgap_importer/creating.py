@@ -69,12 +69,16 @@ class Groundwork:
             missing |= self._told_by(push_refusals([extra], self._registry, 1))
         return _gathered(missing)
 
-    def foretell(self, written: Sequence[str]) -> Missing:
-        """What is missing by the registry's API alone, so that nothing is written.
-
-        Nothing where the API does not tell.
-        """
-        return _gathered({name: self._lacking(name, told=False) for name in written})
+    def requests(self, places: Sequence[Place]) -> tuple[str, ...]:
+        """What to ask an administrator for, one line each."""
+        wanted = self._profile.must_exist
+        lines = []
+        for place in places:
+            request = ""
+            if wanted is not None and wanted.prefix(place.name) == place.name:
+                request = self._profile.request(self._host, place.name)
+            lines.append(f"{place}: {request}" if request else str(place))
+        return tuple(lines)
 
     def make(self, missing: Missing, jobs: int, tell: Callable[[Place], None]) -> None:
         """Make what is missing, after :meth:`insist`, and try again whether it can be pushed to.
@@ -112,11 +116,11 @@ class Groundwork:
                 f"{place} cannot be created: {refusal.what}",
                 where=refusal.where,
                 next_step=f"{refusal.next_step}, or have an administrator create these",
-                details=self._requests(remaining),
+                details=self.requests(remaining),
             ) from refusal
         except AirgapError as problem:
             problem.explain(next_step="have an administrator create these, and run again")
-            problem.details = (*problem.details, *self._requests(remaining))
+            problem.details = (*problem.details, *self.requests(remaining))
             raise
 
     def _refuse(self, refusals: Refusals, count: int) -> NoReturn:
@@ -126,7 +130,7 @@ class Groundwork:
         except Denied as refusal:
             if self._untold and self._profile.must_exist is not None:
                 places = dict.fromkeys(self._prerequisite(name) for name in refusals)
-                refusal.details = (*refusal.details, *self._requests(tuple(places)))
+                refusal.details = (*refusal.details, *self.requests(tuple(places)))
                 refusal.next_step += f"; what is missing, {self._advice(self._obstacle)}"
             raise
 
@@ -169,19 +173,8 @@ class Groundwork:
             f"anything is pushed: {names}",
             where=self._host,
             next_step=self._advice(advice),
-            details=self._requests(places),
+            details=self.requests(places),
         )
-
-    def _requests(self, places: Sequence[Place]) -> list[str]:
-        """What to ask an administrator for, one line each."""
-        wanted = self._profile.must_exist
-        lines = []
-        for place in places:
-            request = ""
-            if wanted is not None and wanted.prefix(place.name) == place.name:
-                request = self._profile.request(self._host, place.name)
-            lines.append(f"{place}: {request}" if request else str(place))
-        return lines
 
 
 def _gathered(lacking: dict[str, tuple[Place, ...]]) -> Missing:

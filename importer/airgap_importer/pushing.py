@@ -147,7 +147,7 @@ class Push:
             for position, member in self._bundle.blobs()
             if member.digest in plans or one_pass
         ]
-        progress.begin("push", sum(blob.size for blob in self._plan.to_send), "bytes")
+        progress.begin("push", self._plan.bytes_to_send, "bytes")
         try:
             for_each(
                 work,
@@ -170,7 +170,8 @@ class Push:
         body = self._body(position, plan, drained, stop, progress)
         holder = plan.holder
         for repository in plan.wanting:
-            if holder is not None and self._mounted(repository, plan.blob, holder):
+            mounts = self._plan.mounts and holder is not None
+            if mounts and self._mounted(repository, plan.blob, holder or ""):
                 continue
             if self._sent(repository, plan, body):
                 holder = repository

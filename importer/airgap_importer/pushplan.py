@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from airgap_importer.attachmentplan import PlacedAttachment, by_repository
 from airgap_importer.lookups import LenientLookup
@@ -62,7 +62,8 @@ class PushPlan:
 
     ``frugal`` is for registries that count what is read: see :func:`is_present`. ``placed`` are the
     attachments, and ``attached`` their manifests that no image has. The
-    ``unreadable`` repositories count as empty because they may not be read.
+    ``unreadable`` repositories count as empty because they may not be read. ``mounts`` says that
+    the registry takes blobs over from other repositories.
     """
 
     repositories: tuple[RepositoryPlan, ...]
@@ -74,6 +75,14 @@ class PushPlan:
     placed: tuple[PlacedAttachment, ...] = ()
     attached: tuple[RepositoryPlan, ...] = ()
     unreadable: Mapping[str, Denied] = field(default_factory=dict)
+    mounts: bool = True
+
+    @property
+    def bytes_to_send(self) -> int:
+        """The bytes of blobs that go over the line."""
+        if self.mounts:
+            return sum(blob.size for blob in self.to_send)
+        return sum(plan.blob.size * len(plan.wanting) for plan in self.blobs)
 
     @property
     def tags(self) -> tuple[RelocatedImage, ...]:
@@ -98,11 +107,13 @@ class Care:
     """How closely is looked at what is there.
 
     ``check_blobs`` asks for the blobs of manifests that are there, too. ``frugal`` is for
-    registries that count what is read: see :func:`is_present`.
+    registries that count what is read: see :func:`is_present`. ``mounts`` says whether blobs that
+    other repositories have can be taken over from there.
     """
 
     check_blobs: bool = False
     frugal: bool = False
+    mounts: bool = True
 
 
 class PushPlanner:
@@ -145,12 +156,16 @@ class PushPlanner:
         lists = self._plan_lists(repositories)
         attached = self._plan_attached(repositories, placed)
         blobs = self._plan_blobs(repositories, attached)
+        care = self._care
+        if not care.mounts:
+            blobs = tuple(replace(plan, holder=None) for plan in blobs)
         return PushPlan(
             *(repositories, blobs, due, release, lists),
-            self._care.frugal,
+            care.frugal,
             tuple(placed),
             attached,
             self._lookup.unreadable,
+            care.mounts,
         )
 
     def _roots(self) -> dict[str, tuple[Digest, ...]]:

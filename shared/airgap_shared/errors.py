@@ -400,6 +400,10 @@ class RepositoryMissing(RegistryRejected):
     """A repository, or what holds it, has to be created before it can be pushed to."""
 
 
+class ManifestNotTaken(RegistryRejected):
+    """The registry is of a kind that is known to refuse such manifests; nothing was sent."""
+
+
 class ReferrersTagConflict(RegistryRejected):
     """The tag that has to list the referrers of a digest holds something else."""
 

@@ -117,9 +117,21 @@ class TestE10:
         succeeded(gate.apply())
         assert gate.proxy.mutations() == []
 
-    def test_do_not_matter_to_a_dry_run(self, gate: Gate) -> None:
+    def test_are_told_by_a_dry_run(self, guarded: Guarded) -> None:
+        gate, tokens = guarded.gate, guarded.tokens
+        before = gate.registry.storage.snapshot()
+        tokens.policy = replace(tokens.policy, read_only=_reading_only("two", "five"))
+        done = refused(gate.apply("--dry-run"), 21, "Denied")
+        for name in IMAGES:
+            assert (f"{NAMESPACE}/{name}: the account" in done.err) is (name in ("two", "five"))
+        assert "would push 7 manifests" in done.out
+        assert {one.method for one in gate.proxy.mutations()} <= {"POST", "DELETE"}
+        assert gate.registry.storage.snapshot() == before
+
+    def test_leave_no_session_open_when_a_dry_run_asks(self, gate: Gate) -> None:
         succeeded(gate.apply("--dry-run"))
-        assert gate.proxy.mutations() == []
+        methods = [one.method for one in gate.proxy.mutations()]
+        assert sorted(methods) == ["DELETE"] * len(IMAGES) + ["POST"] * len(IMAGES)
         assert gate.registry.storage.open_uploads() == 0
 
     def test_come_after_tags_in_the_way(self, gate: Gate) -> None:

@@ -77,9 +77,15 @@ def test_a_manifest_that_does_not_say_what_it_is_stops_an_import_into_ecr(
     release = make_release(5, {"team/old:1": untyped})
     stage = make_stage(row, *release.names)
 
-    done = refused(stage.apply(release), 22, "RegistryRejected", "ManifestNotTaken")
+    done = refused(stage.apply(release), 22, "ManifestNotTaken")
 
     assert f"{stage.namespace}/old" in done.err
+    assert "--registry-type distribution" in done.err
+    assert stage.writes() == []
+    assert stage.is_untouched()
+
+    # Whoever says that it is none is told by the registry itself.
+    refused(stage.apply(release, "--registry-type", "distribution"), 22, "RegistryRejected")
     assert stage.tags() == {}
 
 
@@ -91,9 +97,15 @@ def test_a_manifest_of_docker_stops_an_import_into_zot(
     release = make_release(6, {"team/docker:1": docker})
     stage = make_stage(row, *release.names)
 
-    done = refused(stage.apply(release), 22, "RegistryRejected", "ManifestNotTaken")
+    done = refused(stage.apply(release), 22, "ManifestNotTaken")
 
     assert f"{stage.namespace}/docker" in done.err
+    assert "--registry-type distribution" in done.err
+    assert stage.writes() == []
+    assert stage.is_untouched()
+
+    # Whoever says that it is none is told by the registry itself.
+    refused(stage.apply(release, "--registry-type", "distribution"), 22, "RegistryRejected")
     assert stage.tags() == {}
 
 

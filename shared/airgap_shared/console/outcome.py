@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from airgap_shared.console.signals import Terminated, part, raised_signals
 from airgap_shared.console.streams import open_standard_streams, silence
@@ -44,6 +44,20 @@ def print_result(document: Mapping[str, object], text: str, form: Format) -> Non
             f"the result could not be printed: {problem.strerror}",
             changed="everything that was asked for was done",
         ) from problem
+
+
+def print_refused(
+    problem: AirgapError, document: Mapping[str, object], text: str, form: Format
+) -> NoReturn:
+    """The result of a command that found out that something else would fail; its exit code.
+
+    In JSON it is one object, with the failure under ``error``.
+    """
+    failure = to_document(problem, problem.exit_code)
+    print_result({**document, "error": failure}, text, form)
+    with suppress(OSError):
+        _write(sys.stderr, describe(problem))
+    sys.exit(problem.exit_code)
 
 
 @contextmanager
