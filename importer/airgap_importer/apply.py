@@ -17,7 +17,7 @@ from airgap_importer.coverage import Coverage
 from airgap_importer.creating import Groundwork, Missing
 from airgap_importer.history.memory import Memory
 from airgap_importer.history.receipt import Receipt
-from airgap_importer.importplan import ImportPlan, Probe
+from airgap_importer.importplan import ImportPlan, Probe, lists_referrers
 from airgap_importer.mirrors.configurations import Configurations, compose_configurations
 from airgap_importer.mirrors.folder import FOLDER as MIRRORS
 from airgap_importer.mirrors.records import parse_records
@@ -138,7 +138,7 @@ class Application:
             plan, groundwork = prepared.plan, self.groundwork(prepared.names.profile)
             missing, refusal = Missing(), None
             try:
-                missing = groundwork.find(plan.written, self._receipts, self.jobs)
+                missing = groundwork.find(plan, self._receipts, self.jobs)
                 groundwork.insist(missing, choices.create)
             except (RegistryAuthError, RegistryRejected) as problem:
                 problem.explain(changed=story.changed)
@@ -148,7 +148,7 @@ class Application:
             probe = Probe(
                 missing.places,
                 groundwork.requests(missing.places),
-                self._lists_referrers(plan),
+                lists_referrers(plan, self.registry),
                 refusal,
             )
             return ImportPlan(
@@ -228,16 +228,6 @@ class Application:
     @property
     def _receipts(self) -> str:
         return self.target.repository(RECEIPTS)
-
-    def _lists_referrers(self, plan: PushPlan) -> bool | None:
-        """Whether the registry has the referrers API; None where it cannot be known beforehand.
-
-        A repository that is not there answers as one without the API does.
-        """
-        for repository in plan.repositories:
-            for manifest in repository.present:
-                return self.registry.lists_referrers(repository.repository, manifest.digest)
-        return None
 
     def _prove(
         self, directory: OverlayDirectory, prepared: Prepared, push: Push, renderer: Renderer

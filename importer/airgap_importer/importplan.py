@@ -13,7 +13,7 @@ from airgap_shared.bundle.graph import unique_blobs
 from airgap_shared.console.text import byte_size
 from airgap_shared.errors import RegistryError
 from airgap_shared.oci.digest import Digest
-from airgap_shared.stores.ports import Place
+from airgap_shared.stores.ports import ImageLookup, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,17 @@ class Probe:
     requests: tuple[str, ...] = ()
     lists_referrers: bool | None = None
     refusal: RegistryError | None = None
+
+
+def lists_referrers(plan: PushPlan, registry: ImageLookup) -> bool | None:
+    """Whether the registry has the referrers API; None where it cannot be known beforehand.
+
+    A repository that is not there answers as one without the API does.
+    """
+    for repository in plan.repositories:
+        for manifest in repository.present:
+            return registry.lists_referrers(repository.repository, manifest.digest)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
