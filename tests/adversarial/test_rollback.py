@@ -462,9 +462,13 @@ def test_the_audit_log_has_every_import_and_notices_changes(site: Site) -> None:
 
 
 def test_a_dry_run_leaves_no_trace(site: Site) -> None:
+    before = site.victim.registry.storage.snapshot()
     site.victim.proxy.clear()
     succeeded(site.apply(_release("1.5.2", 15), "--dry-run"))
-    assert site.victim.proxy.mutations() == []
+    # It opens an upload wherever it would write, and closes it.
+    assert {one.method for one in site.victim.proxy.mutations()} <= {"POST", "DELETE"}
+    assert site.victim.registry.storage.open_uploads() == 0
+    assert site.victim.registry.storage.snapshot() == before
     assert not site.state.exists()
     assert not site.overlay.exists()
 
