@@ -38,10 +38,13 @@ _FOOT = """\
 * *re-import*: not a single request about a blob, and nothing written.
 * *update with a changed tag*: only what is new is sent; what was there stays.
 * *signatures*: they come along, listed by the registry or under the tag that clients look for.
-* *creation*: what has to exist first and does not. "by the push": nothing has to.
+* *creation*: what has to exist first is made by `--create-repositories` (ECR, Harbor, Quay), or
+  asked for in one message, command by command; "by the push": nothing has to.
 * *wrong password*: told by the first answer, exit 21; nothing is sent and nothing tried twice.
-* *no push right*: every repository that refuses is named, exit 21; nothing is sent.
-* *token expiry mid-run*: the import goes on with new ones.
+* *no push right*: every repository that refuses is named, exit 21; nothing is sent. The open
+  registry is read-only then, exit 22.
+* *token expiry mid-run*: the import goes on with new ones. Passwords that end (ECR's live twelve
+  hours) are had anew from a credential helper or by access keys; given by hand, they end it.
 
 ## What each kind needs from its admin
 
