@@ -18,6 +18,7 @@ from string import Template
 from airgap_shared.oci import mediatype
 from airgap_shared.oci.manifest import MANIFEST_LIMIT, Index, Manifest
 from airgap_shared.oci.reference import REPOSITORY_LIMIT
+from airgap_shared.stores.ecrname import EcrRegistry
 
 _ANY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _SINGLE = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
@@ -130,12 +131,6 @@ def _names_its_type(manifest: Manifest | Index) -> bool:
     return isinstance(manifest, Index) or bool(json.loads(manifest.raw).get("mediaType"))
 
 
-#: Also the hosts for FIPS and IPv6, China and the isolated partitions.
-ECR_HOST = re.compile(
-    r"(?P<account>\d{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\."
-    r"(?:amazonaws\.com(?:\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn"
-    r"|s?c2s\.(?:ic|sgov)\.gov|csp\.hci\.ic\.gov|cloud\.adc-e\.uk)"
-)
 GAR_HOST = re.compile(r"(?P<location>[a-z0-9-]+)-docker\.pkg\.dev")
 _GCR_LOCATIONS = {"gcr.io": "us", "us.gcr.io": "us", "eu.gcr.io": "europe", "asia.gcr.io": "asia"}
 
@@ -144,9 +139,10 @@ def _told_by(host: str) -> Mapping[str, str]:
     """What the names of hosted registries tell; words in capitals where they do not."""
     host = host.partition(":")[0].lower()
     found = {"region": "REGION", "account": "ACCOUNT", "location": "LOCATION"}
-    for pattern in (ECR_HOST, GAR_HOST):
-        if match := pattern.fullmatch(host):
-            found.update(match.groupdict())
+    if ecr := EcrRegistry.of(host):
+        found |= {"region": ecr.region, "account": ecr.account}
+    if match := GAR_HOST.fullmatch(host):
+        found.update(match.groupdict())
     if location := _GCR_LOCATIONS.get(host):
         found["location"] = location
     return found

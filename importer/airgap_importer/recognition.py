@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable
 
 from airgap_importer.profiles import (
-    ECR_HOST,
     GAR_HOST,
     GCR,
     PROFILES,
     RegistryKind,
     RegistryProfile,
 )
+from airgap_shared.stores.ecrname import EcrRegistry
 from airgap_shared.stores.introduction import Introduction
 
 #: Hosted registries by their host, without the port.
@@ -21,7 +21,6 @@ _HOSTS = tuple(
     for pattern, kind in (
         (r"(?:(?:registry-1|index|registry)\.)?docker\.io", RegistryKind.DOCKERHUB),
         (r"quay\.io", RegistryKind.QUAY),
-        (ECR_HOST.pattern, RegistryKind.ECR),
         (GAR_HOST.pattern, RegistryKind.GAR),
         (r"(?:[a-z]+\.)?gcr\.io", RegistryKind.GAR),
         (r"ghcr\.io", RegistryKind.GHCR),
@@ -69,6 +68,8 @@ def profile_of(
 
 def _by_host(host: str) -> RegistryKind | None:
     name = _name(host)
+    if EcrRegistry.of(name):
+        return RegistryKind.ECR
     return next((kind for pattern, kind in _HOSTS if pattern.fullmatch(name)), None)
 
 
