@@ -11,7 +11,7 @@ from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.ports import FetchedManifest, ImageLookup
 
 _Found = TypeVar("_Found")
-_INTERNAL_ERROR = 500
+INTERNAL_ERROR = 500
 #: More broken entries than this are no accident of a few: the registry itself is broken.
 _BROKEN_LIMIT = 16
 
@@ -57,6 +57,6 @@ class LenientLookup:
             return None
         except RegistryUnavailable as problem:
             self._broken.append(problem)
-            if problem.status != _INTERNAL_ERROR or len(self._broken) > _BROKEN_LIMIT:
+            if problem.status != INTERNAL_ERROR or len(self._broken) > _BROKEN_LIMIT:
                 raise
             return None

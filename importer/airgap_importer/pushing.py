@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from airgap_importer.attachmentpush import REFUSALS, AttachmentPush
+from airgap_importer.lookups import INTERNAL_ERROR
 from airgap_importer.pushplan import (
     BlobPlan,
     PushPlan,
@@ -243,15 +244,30 @@ class Push:
                 raise
             self._put_again(plan)
         for manifest in plan.missing:
-            if not is_present(self._target, plan.repository, manifest, self._plan.frugal):
-                raise RegistryIntegrity(
-                    "a manifest is not there although the registry took it",
-                    where=f"{plan.repository}@{manifest.digest}",
-                )
+            self._check_taken(plan.repository, manifest)
         for manifest in (*plan.unkept, *plan.missing):
             self._keep(plan.repository, manifest)
         self._referrers.write(plan.repository)
         progress.advance(1)
+
+    def _check_taken(self, repository: str, manifest: Manifest | Index) -> None:
+        where = f"{repository}@{manifest.digest}"
+        try:
+            taken = is_present(self._target, repository, manifest, self._plan.frugal)
+        except RegistryUnavailable as problem:
+            if problem.status != INTERNAL_ERROR:
+                raise
+            raise RegistryIntegrity(
+                f"the registry took a manifest and cannot return it: {problem.what}",
+                where=where,
+                next_step="its storage may hold a broken copy, which a crash can leave: have it "
+                f"removed (docker-registry: the folder of {manifest.digest} below blobs/) "
+                "and run again",
+            ) from problem
+        if not taken:
+            raise RegistryIntegrity(
+                "a manifest is not there although the registry took it", where=where
+            )
 
     def _keep(self, repository: str, manifest: Manifest | Index) -> None:
         """Give a manifest the tag without which it may be collected, and see that it is there."""

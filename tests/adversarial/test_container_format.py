@@ -212,12 +212,13 @@ class TestB01:
     """A file that ends early."""
 
     def test_every_length_is_refused(self, reader: Reader, tiny: bytes, figure: Figure) -> None:
-        for length in range(len(tiny)):
+        for length in range(0, len(tiny), 1 if FULL else 3):
             cut = tiny[:length]
             short = {"BundleTruncated"} | ({"NotABundle"} if length < 5 else set())
             assert reader.from_file(cut) in short, length
             assert reader.from_pipe(cut) in short, length
-        figure("truncations of a small bundle, all of them refused", len(tiny))
+        tried = len(range(0, len(tiny), 1 if FULL else 3))
+        figure("truncations of a small bundle, all of them refused", tried)
 
     def test_nothing_is_pushed(self, victim: Victim, draft: Draft, honest: bytes) -> None:
         for length in (len(honest) * part // 8 for part in range(1, 8)):
@@ -273,10 +274,12 @@ def test_b03_every_changed_byte_of_the_archive(
     reader: Reader, tiny_segments: Segments, tiny: bytes, figure: Figure
 ) -> None:
     content = _content(reader, tiny)
-    harmless = 0
+    step = 1 if FULL else 3
+    harmless = tried = 0
     for number, segment in enumerate(tiny_segments):
         frames = [(frame_of(one, 1), len(one)) for one in tiny_segments]
-        for at in range(len(segment)):
+        for at in range(number % step, len(segment), step):
+            tried += 1
             changed = _flipped(segment, at, at % 8)
             frames[number] = (frame_of(changed, 1), len(changed))
             data = assemble(frames)
@@ -285,7 +288,6 @@ def test_b03_every_changed_byte_of_the_archive(
                 # The envelope's key id is a hint, and what it does not define is ignored.
                 assert (number, found) == (0, content), (number, at)
                 harmless += 1
-    tried = sum(map(len, tiny_segments))
     figure("bytes of the archive changed and compressed again: tried", tried)
     figure("bytes of the archive changed and compressed again: refused", tried - harmless)
 

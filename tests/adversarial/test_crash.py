@@ -78,7 +78,7 @@ def _spread(points: Sequence[KillPoint], part: int, count: int) -> list[KillPoin
 
 @pytest.mark.parametrize("part", range(_PARTS))
 def test_g01_killed_at_any_system_call(site: CrashSite, part: int, figure: Figure) -> None:
-    points = _spread(_kill_points(site), part, budget(2, 10_000))
+    points = _spread(_kill_points(site), part, budget(1, 10_000))
     for point in points:
         kill = f"{point.call}:signal=SIGKILL:when={point.number}"
         traced = trace(site.shell, site.command(), point.call, kill)
@@ -130,7 +130,7 @@ def test_g01_killed_at_any_request(updated: CrashSite, figure: Figure) -> None:
     site.proxy.clear()
     succeeded(site.here())
     count = len(site.proxy.requests())
-    tried = budget(6, count)
+    tried = budget(4, count)
     for number in (n * count // tried + 1 for n in range(tried)):
         site.reset()
         _kill_at_request(site, number)
@@ -150,7 +150,7 @@ def test_g02_killed_at_any_byte(
     site = CrashSite(tmp_path, registry, make_proxy(registry.host), (None, release(3, 2 * _MIB)))
     lengths = [one.body_length for one in _bodies(site, site.here)]
     total = sum(lengths)
-    tried = budget(4, 50, promised=True)
+    tried = budget(2, 50, promised=True)
     for number in range(tried):
         site.reset()
         at = (2 * number + part) * total // (2 * tried)
@@ -374,8 +374,7 @@ def test_g16_killed_between_tags_and_receipt(
         if repository.endswith("/airgap-receipts") and tag == "shop_stable"
     )
     receipt = json.loads(site.registry.storage.read_blob(current))["annotations"]
-    (text,) = receipt.values()
-    assert json.loads(text)["version"] == "2.0.0"
+    assert json.loads(receipt["dev.airgap-bundle.receipt"])["version"] == "2.0.0"
 
 
 def test_g15_a_power_cut_at_any_moment(site: CrashSite, figure: Figure) -> None:

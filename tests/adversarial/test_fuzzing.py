@@ -219,7 +219,7 @@ class _Import:
 
 @given(images=_IMAGES, files=_FILES)
 @settings(
-    max_examples=budget(8, 100),
+    max_examples=budget(5, 100),
     deadline=None,
     # To shrink an example takes a registry, and minutes.
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
@@ -333,7 +333,7 @@ def test_l02_l05_changed_bundles_are_refused_or_mean_what_was_signed(
 
 # L06 --------------------------------------------------------------------------------------------
 
-_SCHEDULES = budget(4, 60)
+_SCHEDULES = budget(2, 60)
 
 
 @pytest.fixture(scope="module")

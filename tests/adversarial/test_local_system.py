@@ -97,7 +97,7 @@ class TestG05:
 
     @pytest.mark.parametrize("part", range(_PARTS))
     def test_no_room_at_any_write(self, site: CrashSite, part: int, figure: Figure) -> None:
-        tried = _try_points(site, part, "ENOSPC", ("DiskFull",), budget(2, 10_000))
+        tried = _try_points(site, part, "ENOSPC", ("DiskFull",), budget(1, 10_000))
         assert tried
         figure("writes that found the disk full", tried)
 
@@ -397,16 +397,21 @@ def _run(command: Sequence[str | Path], folder: Path, variables: dict[str, str])
     return judge_ending(Finished(done.returncode, done.stdout.decode(), done.stderr.decode()))
 
 
+#: May lie below /tmp, which one of the changes hides.
+_CHECKOUT = Path(__file__).resolve().parents[2]
 #: Folders of the site under another name, and one of the machine's changed, for one command.
 _INSIDE = """
 set -e
 mount --bind "$1" /mnt
 cd /mnt
 case "$2" in
-full) mount -t tmpfs -o size=4k tmpfs /tmp; cat /dev/zero > /tmp/full 2> /dev/null || true ;;
+full) mount --bind "$3" /srv
+    mount -t tmpfs -o size=64k tmpfs /tmp
+    mkdir -p "$3"; mount --move /srv "$3"
+    cat /dev/zero > /tmp/full 2> /dev/null || true ;;
 passwd) mount --bind passwd /etc/passwd; mount --bind nsswitch.conf /etc/nsswitch.conf ;;
 esac
-shift 2
+shift 3
 exec "$@"
 """
 
@@ -421,7 +426,7 @@ def _inside(
         for name, value in site.shell.environment.items()
         if name not in ("HOME", "AIRGAP_STATE_DIR")
     }
-    changed = ["/bin/sh", "-c", _INSIDE, "inside", str(site.folder), change]
+    changed = ["/bin/sh", "-c", _INSIDE, "inside", str(site.folder), change, str(_CHECKOUT)]
     # Only the command itself is without programs.
     line = ["unshare", "-m", *changed, "/usr/bin/env", f"PATH={programs}", *command]
     environment |= {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **variables}

@@ -286,6 +286,18 @@ def _own(snapshot: Snapshot) -> tuple[object, ...]:
     )
 
 
+def test_e20_a_kill_left_an_empty_file_for_a_manifest(gate: Gate) -> None:
+    """docker-registry takes it for the manifest: no push mends that, only who can remove it."""
+    broken = gate.registry.storage.blob_path(_FIVE.digest)
+    broken.parent.mkdir(parents=True)
+    broken.touch()
+    done = gate.fails(24, "RegistryIntegrity", unseen=True, wrong={_FIVE.digest, *gate.signed})
+    assert "the registry took a manifest and cannot return it" in done.err
+    assert f"the folder of {_FIVE.digest} below blobs/" in done.err
+    shutil.rmtree(broken.parent)
+    gate.heals()
+
+
 def test_e20_the_registry_is_killed_at_any_moment(
     gate: Gate,
     make_registry: MakeRegistry,
@@ -305,11 +317,20 @@ def test_e20_the_registry_is_killed_at_any_moment(
             for name in (BUNDLE, "vendor.pub"):
                 (here.folder / name).symlink_to(gate.folder / name)
             codes.append(_killed_at(moment, here))
+            _remove_empty_blobs(registry)
             here.heals()
             assert _own(registry.storage.snapshot()) == expected
         registry.stop()
     assert set(codes) <= {0, 20, 22, 24}
     figure("registries killed during an import", count)
+
+
+def _remove_empty_blobs(registry: DockerRegistry) -> None:
+    """What an import that meets one asks for: see the test of that."""
+    for digest in registry.storage.blobs():
+        path = registry.storage.blob_path(digest)
+        if path.stat().st_size == 0:
+            shutil.rmtree(path.parent)
 
 
 def _killed_at(moment: int, gate: Gate) -> int:
