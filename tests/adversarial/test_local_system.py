@@ -37,7 +37,7 @@ _RECORDS = "everything was imported"
 
 #: Folders, and KiB of room in each, too little for an import.
 _FEW_ROOMS = [("deploy", 12), ("state", 4)]
-_MORE_ROOMS = [("deploy", 4), ("deploy", 20), ("deploy", 32), ("state", 8)]
+_MORE_ROOMS = [("deploy", 4), ("deploy", 20), ("deploy", 32)]
 _ROOMS = [*_FEW_ROOMS, *(_MORE_ROOMS if FULL else ())]
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount file systems")
 
