@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -18,9 +17,9 @@ from airgap_importer.creating import Groundwork, Missing
 from airgap_importer.history.memory import Memory
 from airgap_importer.history.receipt import Receipt
 from airgap_importer.importplan import ImportPlan, Probe, lists_referrers
-from airgap_importer.mirrors.configurations import Configurations, compose_configurations
+from airgap_importer.importrecords import ImportRecords, compose_records, encode_record
+from airgap_importer.mirrors.configurations import Configurations
 from airgap_importer.mirrors.folder import FOLDER as MIRRORS
-from airgap_importer.mirrors.records import parse_records
 from airgap_importer.naming import Names, Naming
 from airgap_importer.outputs import NO_OUTPUTS, Outputs
 from airgap_importer.overlay import (
@@ -191,10 +190,15 @@ class Application:
                         self.memory.reached("tagged")
                     directory.switch(choices.downstream)
                     story.changed = _IMPORTED
-                    applied = self._applied(prepared, push, proof, choices.outputs)
+                    coverage = Coverage(prepared.overlay, proof)
+                    records = compose_records(
+                        *(app, prepared.relocation, self.target, self._earlier, coverage),
+                        choices.outputs,
+                    )
+                    applied = self._applied(prepared, push, coverage, records)
                     refused = applied.attachments.refused
                     copies = copy_refused(refused, self.bundle, self.registry)
-                    self._record(directory, applied, choices.outputs, copies)
+                    self._record(directory, applied, records, copies)
                     story.changed = _DONE
         return applied
 
@@ -245,13 +249,9 @@ class Application:
         directory.check_place()
         return prove(prepared.overlay, rendering, promised, self._find())
 
-    def _applied(self, prepared: Prepared, push: Push, proof: Proof, outputs: Outputs) -> Applied:
-        coverage = Coverage(prepared.overlay, proof)
-        records = parse_records(
-            self.bundle.statement.release.app,
-            self._relocation_record(prepared.relocation, outputs),
-            _encode(coverage.to_document()),
-        )
+    def _applied(
+        self, prepared: Prepared, push: Push, coverage: Coverage, records: ImportRecords
+    ) -> Applied:
         return Applied(
             self.bundle.statement,
             prepared.relocation,
@@ -260,7 +260,7 @@ class Application:
             self.output,
             self.memory.step,
             self._attachments(push),
-            compose_configurations(records, outputs.kinds),
+            records.mirrors,
             self.memory.made,
         )
 
@@ -275,27 +275,21 @@ class Application:
             )
         return report
 
-    def _relocation_record(self, relocation: Relocation, outputs: Outputs) -> bytes:
-        record = self._earlier.document_with(relocation, self.target)
-        return _encode({**record, "plainHttp": outputs.plain_http})
-
     def _record(
         self,
         directory: OverlayDirectory,
         applied: Applied,
-        outputs: Outputs,
+        records: ImportRecords,
         copies: Mapping[str, bytes],
     ) -> None:
         """Write what is kept beside the overlay, and remember the import."""
-        relocation = applied.relocation
-        earlier = self._earlier
-        directory.write_record(RELOCATION, self._relocation_record(relocation, outputs))
-        directory.write_record(RELOCATION_TABLE, relocation.to_csv().encode())
-        directory.write_record(COVERAGE, _encode(applied.coverage.to_document()))
-        directory.write_folder(MIRRORS, applied.mirrors.files)
+        directory.write_record(RELOCATION, records.relocation)
+        directory.write_record(RELOCATION_TABLE, applied.relocation.to_csv().encode())
+        directory.write_record(COVERAGE, records.coverage)
+        directory.write_folder(MIRRORS, records.mirrors.files)
         directory.write_folder(ATTACHMENTS, copies)
-        receipt = self.memory.remember(self._names(relocation, earlier))
-        directory.write_record(RECEIPT, _encode(self._receipt(receipt, applied)))
+        receipt = self.memory.remember(records.names)
+        directory.write_record(RECEIPT, encode_record(self._receipt(receipt, applied)))
 
     def _render(self, renderer: Renderer, staged: StagedOverlay) -> Rendering:
         self.progress.begin("render", 1, f"overlay by {renderer.name}")
@@ -309,11 +303,6 @@ class Application:
     def _relocate(self, scheme: Names) -> Relocation:
         earlier = merged(self._earlier.in_target(self.target), self.memory.names)
         return relocate(self.bundle.statement.images, self.target, earlier, scheme)
-
-    def _names(self, relocation: Relocation, earlier: RelocationRecord) -> Mapping[str, str]:
-        """Every assignment after this import, those of former images included."""
-        current = {image.source.name: image.destination for image in relocation.images.values()}
-        return merged(current, earlier.in_target(self.target))
 
     @property
     def _earlier(self) -> RelocationRecord:
@@ -385,10 +374,6 @@ def _left_out(file: ManifestFile, manifest: Manifest) -> str:
     return f"{file.path}:{others[0].line}: no Kubernetes object ({others[0].reason}); left out" + (
         f", with {len(others) - 1} more in this file" if len(others) > 1 else ""
     )
-
-
-def _encode(document: Mapping[str, object]) -> bytes:
-    return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
 
 
 @dataclass(slots=True)
