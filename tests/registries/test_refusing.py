@@ -11,7 +11,7 @@ from support.images import ImageStyle, generated_layer, make_image
 from support.journey import refused, succeeded
 from support.kinds import table
 from support.kinds.rows import Column, Row
-from support.kinds.stage import RECEIPTS, MakeRelease, MakeStage, Release, column, rows
+from support.kinds.stage import RECEIPTS, MakeRelease, MakeStage, Release, Stage, column, rows
 
 
 def chosen(*ids: str) -> pytest.MarkDecorator:
@@ -69,6 +69,19 @@ def test_a_proxy_that_takes_small_bodies_only_is_named_as_the_obstacle(
     assert stage.tags() == {}
 
 
+def _is_refused_beforehand(stage: Stage, release: Release, name: str) -> None:
+    done = refused(stage.apply(release), 22, "ManifestNotTaken")
+
+    assert f"{stage.namespace}/{name}" in done.err
+    assert "--registry-type distribution" in done.err
+    assert stage.writes() == []
+    assert stage.is_untouched()
+
+    # Whoever says that it is none is told by the registry itself.
+    refused(stage.apply(release, "--registry-type", "distribution"), 22, "RegistryRejected")
+    assert stage.tags() == {}
+
+
 @chosen("ecr")
 def test_a_manifest_that_does_not_say_what_it_is_stops_an_import_into_ecr(
     make_stage: MakeStage, make_release: MakeRelease, row: Row
@@ -77,16 +90,7 @@ def test_a_manifest_that_does_not_say_what_it_is_stops_an_import_into_ecr(
     release = make_release(5, {"team/old:1": untyped})
     stage = make_stage(row, *release.names)
 
-    done = refused(stage.apply(release), 22, "ManifestNotTaken")
-
-    assert f"{stage.namespace}/old" in done.err
-    assert "--registry-type distribution" in done.err
-    assert stage.writes() == []
-    assert stage.is_untouched()
-
-    # Whoever says that it is none is told by the registry itself.
-    refused(stage.apply(release, "--registry-type", "distribution"), 22, "RegistryRejected")
-    assert stage.tags() == {}
+    _is_refused_beforehand(stage, release, "old")
 
 
 @chosen("zot")
@@ -97,16 +101,7 @@ def test_a_manifest_of_docker_stops_an_import_into_zot(
     release = make_release(6, {"team/docker:1": docker})
     stage = make_stage(row, *release.names)
 
-    done = refused(stage.apply(release), 22, "ManifestNotTaken")
-
-    assert f"{stage.namespace}/docker" in done.err
-    assert "--registry-type distribution" in done.err
-    assert stage.writes() == []
-    assert stage.is_untouched()
-
-    # Whoever says that it is none is told by the registry itself.
-    refused(stage.apply(release, "--registry-type", "distribution"), 22, "RegistryRejected")
-    assert stage.tags() == {}
+    _is_refused_beforehand(stage, release, "docker")
 
 
 @column(Column.RIGHT)

@@ -20,7 +20,9 @@ from support.images import BuiltImage, make_image
 from support.in_process import run_here
 from support.judging import error_name, judge_ending
 from support.pushing import push_image
+from support.waiting import wait_until
 
+#: The second in which the last create ended.
 _LAST_CREATED = [0]
 NAME = "shop"
 BUNDLE = "shop.tar.zst"
@@ -113,7 +115,8 @@ class Journey:
 
     def create(self, *options: str | Path, measure: bool = False) -> Finished:
         """Run create to its end, for linux/amd64 unless told otherwise."""
-        _wait_for_another_second()
+        # Two bundles of one second would have one sequence, and be Equivocation.
+        wait_until(lambda: int(time.time()) != _LAST_CREATED[0], "another second")
         done = self._run(*self.create_command(*options), measure=measure)
         _LAST_CREATED[0] = int(time.time())
         return done
@@ -179,12 +182,6 @@ class Journey:
         seed = named.digest or named.canonical
         image = make_image([f"stand-in for {seed}".encode()])
         return push_image(self.source, location_of(named), named.effective_tag, image)
-
-
-def _wait_for_another_second() -> None:
-    """Two bundles of one second would have one sequence, which is the time, and be Equivocation."""
-    while int(time.time()) == _LAST_CREATED[0]:
-        time.sleep(0.05)
 
 
 def write_key_pair(folder: Path, name: str) -> PrivateKey:

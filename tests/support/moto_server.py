@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from support.waiting import wait_until
+
 #: Whose registry moto's is, and the password that its tokens hold.
 ACCOUNT = "123456789012"
 PASSWORD = f"{ACCOUNT}-auth-token"
@@ -36,13 +38,9 @@ class MotoServer:
                 text=True,
                 start_new_session=True,
             )
-        while not (found := re.search(r"http://(127\.0\.0\.1:\d+)", self._log.read_text())):
-            try:
-                self._process.wait(0.05)
-            except subprocess.TimeoutExpired:
-                continue
-            raise AssertionError(self._log.read_text())
-        self.host = found[1]
+        wait_until(lambda: self._ended() or self._announced(), "moto")
+        self.host = self._announced()
+        assert self.host, self._log.read_text()
         return self
 
     def __exit__(
@@ -73,6 +71,14 @@ class MotoServer:
     def create(self, name: str) -> None:
         """Make a repository as somebody else would."""
         self._call("CreateRepository", {"repositoryName": name})
+
+    def _ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
+    def _announced(self) -> str:
+        """Host and port as the log has them; empty until it does."""
+        found = re.search(r"http://(127\.0\.0\.1:\d+)", self._log.read_text())
+        return found[1] if found else ""
 
     def _call(self, operation: str, document: dict[str, object]) -> dict[str, object]:
         scope = f"AKIAOTHER/20260101/{REGION}/ecr/aws4_request"
