@@ -14,6 +14,14 @@ DEVELOPER := $(VENV)/.developer
 FUZZER := $(VENV)/.fuzzer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Most tests wait for a server or a disk now and then: one more worker than there are processors.
+export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# The tests sync thousands of small files; they need no disk for it where memory is plenty.
+ifndef TMPDIR
+SCRATCH := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 == "tmpfs" && $$4 > 6000000 { print $$6 }')
+endif
+IN_SCRATCH := $(if $(SCRATCH),TMPDIR=$(SCRATCH))
+
 .PHONY: help demo test scoreboard lint check bench fuzz rules-table registries clean
 .DELETE_ON_ERROR:
 
@@ -33,13 +41,13 @@ demo: $(INSTALLED)
 	@PYTHONPATH=tests $(BIN)/python demo/run.py
 
 test: $(DEVELOPER)
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(IN_SCRATCH) $(BIN)/python -m pytest -n auto $(ARGS)
 
 scoreboard: $(DEVELOPER)
-	AIRGAP_BUDGET=$(SHARE) $(BIN)/python -m pytest -n auto --scoreboard=docs/reliability.md $(ARGS)
+	AIRGAP_BUDGET=$(SHARE) $(IN_SCRATCH) $(BIN)/python -m pytest -n auto --scoreboard=docs/reliability.md $(ARGS)
 
 registries: $(DEVELOPER)
-	$(BIN)/python -m pytest -n auto --registries-page=docs/registries.md tests/registries $(ARGS)
+	$(IN_SCRATCH) $(BIN)/python -m pytest -n auto --registries-page=docs/registries.md tests/registries $(ARGS)
 
 lint: $(DEVELOPER)
 	$(BIN)/ruff check

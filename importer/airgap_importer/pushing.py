@@ -6,7 +6,7 @@ nothing people can see changes before the whole bundle was proven (bundle-spec.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from airgap_importer.attachmentpush import REFUSALS, AttachmentPush
@@ -179,7 +179,7 @@ class Push:
 
     def _body(
         self, position: int, plan: BlobPlan, drained: bool, stop: Stop, progress: Progress
-    ) -> Callable[[], Iterator[bytes]]:
+    ) -> Callable[[], Iterable[bytes]]:
         """What opens the content of a blob, from a pipe only once, unless it is a small one."""
         one_pass = not self._bundle.medium.random_access
         opened = drained
@@ -188,7 +188,7 @@ class Push:
             held = b"".join(self._bundle.blob_chunks(position))
             return lambda: counted(stop.guard(iter((held,))), progress)
 
-        def body() -> Iterator[bytes]:
+        def body() -> Iterable[bytes]:
             nonlocal opened
             if opened and one_pass:
                 raise RegistryUnavailable(
@@ -197,11 +197,13 @@ class Push:
                     next_step="run again, or give the bundle as a file",
                 )
             opened = True
-            return counted(stop.guard(self._bundle.blob_chunks(position)), progress)
+            return self._bundle.blob_chunks(position).through(
+                lambda chunks: counted(stop.guard(chunks), progress)
+            )
 
         return body
 
-    def _sent(self, repository: str, plan: BlobPlan, body: Callable[[], Iterator[bytes]]) -> bool:
+    def _sent(self, repository: str, plan: BlobPlan, body: Callable[[], Iterable[bytes]]) -> bool:
         """Send a blob; what only attachments need may be refused."""
         try:
             self._send(repository, plan.blob, body)
@@ -230,7 +232,7 @@ class Push:
         self._tally.mounted.append(repository)
         return True
 
-    def _send(self, repository: str, blob: Descriptor, body: Callable[[], Iterator[bytes]]) -> None:
+    def _send(self, repository: str, blob: Descriptor, body: Callable[[], Iterable[bytes]]) -> None:
         self._target.push_blob(repository, blob.digest, blob.size, body)
         self._tally.sent.append(blob.size)
 

@@ -45,6 +45,8 @@ def victim(proxied: tuple[DockerRegistry, FaultProxy], tmp_path: Path, key: Key)
     """Somebody who trusts ``key`` and has an empty folder for the overlay."""
     registry, proxy = proxied
     proxy.clear()
+    # Everything that is stored is compared again and again.
+    registry.storage.empty()
     (tmp_path / "vendor.pub").write_bytes(key.public_pem)
     return Victim(tmp_path, registry, proxy)
 

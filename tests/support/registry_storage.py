@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,10 @@ class RegistryStorage:
         self._blobs = root / "docker" / "registry" / "v2" / "blobs"
         self._repositories = root / "docker" / "registry" / "v2" / "repositories"
 
+    def empty(self) -> None:
+        """Remove everything; a registry that keeps nothing in memory need not be told."""
+        shutil.rmtree(self.root / "docker", ignore_errors=True)
+
     def blobs(self) -> dict[str, int]:
         """Digest to size of all stored content, manifests and configs included."""
         return {digest: path.stat().st_size for digest, path in self._blob_files()}
@@ -56,18 +62,18 @@ class RegistryStorage:
     def all_tags(self) -> dict[tuple[str, str], str]:
         """(repository, tag) to digest."""
         found = {}
-        for link in self._repositories.glob("**/_manifests/tags/*/current/link"):
-            repository = link.parents[4].relative_to(self._repositories)
-            found[str(repository), link.parents[1].name] = link.read_text().strip()
+        for repository, folder in self._folders():
+            for link in folder.glob("_manifests/tags/*/current/link"):
+                found[repository, link.parents[1].name] = link.read_text().strip()
         return found
 
     def tagged_ever(self) -> set[tuple[str, str, str]]:
         """(repository, tag, digest) of everything that a tag names or has named."""
         found = set()
-        for link in self._repositories.glob("**/_manifests/tags/*/index/*/*/link"):
-            repository = link.parents[6].relative_to(self._repositories)
-            digest = f"{link.parents[1].name}:{link.parent.name}"
-            found.add((str(repository), link.parents[3].name, digest))
+        for repository, folder in self._folders():
+            for link in folder.glob("_manifests/tags/*/index/*/*/link"):
+                digest = f"{link.parents[1].name}:{link.parent.name}"
+                found.add((repository, link.parents[3].name, digest))
         return found
 
     def manifests(self, repository: str) -> set[str]:
@@ -99,7 +105,7 @@ class RegistryStorage:
 
     def open_uploads(self) -> int:
         """How many upload sessions were begun and neither finished nor cancelled."""
-        return sum(1 for _ in self._repositories.glob("**/_uploads/*/startedat"))
+        return sum(1 for _, folder in self._folders() for _ in folder.glob("_uploads/*/startedat"))
 
     def snapshot(self) -> Snapshot:
         """The whole state; every blob is hashed again."""
@@ -115,10 +121,22 @@ class RegistryStorage:
             yield f"{path.parents[2].name}:{path.parent.name}", path
 
     def _links(self, kind: str) -> Iterator[tuple[str, str]]:
-        for link in self._repositories.glob(f"**/{kind}/*/*/link"):
-            above = 3 + kind.count("/")
-            repository = link.parents[above].relative_to(self._repositories)
-            yield str(repository), f"{link.parents[1].name}:{link.parent.name}"
+        for repository, folder in self._folders():
+            for link in folder.glob(f"{kind}/*/*/link"):
+                yield repository, f"{link.parents[1].name}:{link.parent.name}"
+
+    def _folders(self) -> Iterator[tuple[str, Path]]:
+        """Every repository, by name, and its folder.
+
+        What is in one begins with ``_``, as no name does, and is not walked through: what uploads
+        leave behind becomes a great many folders.
+        """
+        for folder, inner, _ in os.walk(self._repositories):
+            names = [name for name in inner if not name.startswith("_")]
+            if len(names) < len(inner):
+                path = Path(folder)
+                yield str(path.relative_to(self._repositories)), path
+            inner[:] = names
 
 
 def _digest_of(path: Path) -> str:

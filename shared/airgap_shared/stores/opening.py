@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from airgap_shared.bundle import names
@@ -18,7 +18,7 @@ from airgap_shared.errors import (
 )
 from airgap_shared.kube.objects import ManifestFile
 from airgap_shared.oci import mediatype
-from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.digest import Digest, ProvenChunks
 from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.oci.manifest import Index, Manifest, parse_manifest
 from airgap_shared.stores.concurrency import Stop, for_each
@@ -53,9 +53,10 @@ class VerifiedBundle:
         """Position and member of every blob, in the order of the archive."""
         return _with_role(self.statement, Role.BLOB)
 
-    def blob_chunks(self, position: int) -> Iterator[bytes]:
+    def blob_chunks(self, position: int) -> ProvenChunks:
         """The content of the blob at this position, its last piece withheld until proven."""
-        return self.medium.read(position)
+        member = self.statement.members[position]
+        return ProvenChunks(member.digest, member.size, self.medium.read(position))
 
 
 def read_statement(medium: Medium) -> Statement:

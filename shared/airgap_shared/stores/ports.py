@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,7 +94,7 @@ class ImageTarget(ImageLookup, Protocol):
         repository: str,
         digest: Digest,
         size: int,
-        open_body: Callable[[], Iterator[bytes]],
+        open_body: Callable[[], Iterable[bytes]],
     ) -> None:
         """Send a blob whose content is proven while it passes."""
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airgap_shared.errors import DigestMismatch, DigestUnsupported, SizeMismatch
-from airgap_shared.oci.digest import Digest, verified_chunks
+from airgap_shared.oci.digest import Digest, ProvenChunks, verified_chunks
 
 HEX = "0123456789abcdef" * 4
 CHUNKINGS = st.lists(st.binary(max_size=40), max_size=8)
@@ -134,3 +134,36 @@ def test_empty_content_is_verified_too() -> None:
         list(verified_chunks([], Digest.of(b"x"), 0))
     with pytest.raises(SizeMismatch, match="after 0 of 1 bytes"):
         list(verified_chunks([], Digest.of(b"x"), 1))
+
+
+def proven(content: bytes, promised: bytes) -> ProvenChunks:
+    """Content on its way from somebody who says that it is what was promised."""
+    chunks = (content[start : start + 3] for start in range(0, len(content), 3))
+    return ProvenChunks(Digest.of(promised), len(promised), chunks)
+
+
+def test_what_is_proven_already_is_not_hashed_again() -> None:
+    passed = verified_chunks(proven(b"whatever", b"promised"), Digest.of(b"promised"), 8)
+    assert b"".join(passed) == b"whatever"
+
+
+@pytest.mark.parametrize("wanted", [b"other", b"promises"])
+def test_what_is_proven_to_be_something_else_is_proven_anew(wanted: bytes) -> None:
+    with pytest.raises((DigestMismatch, SizeMismatch)):
+        list(verified_chunks(proven(b"promised", b"promised"), Digest.of(wanted), len(wanted)))
+    same_size = ProvenChunks(Digest.of(b"promised"), 7, iter([b"promise"]))
+    assert b"".join(verified_chunks(same_size, Digest.of(b"promise"), 7)) == b"promise"
+
+
+def test_what_is_proven_can_be_looked_at_on_its_way() -> None:
+    seen: list[bytes] = []
+
+    def look(chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            seen.append(chunk)
+            yield chunk
+
+    passed = proven(b"promised", b"promised").through(look)
+    assert (passed.digest, passed.size) == (Digest.of(b"promised"), 8)
+    assert b"".join(verified_chunks(passed, passed.digest, passed.size)) == b"promised"
+    assert seen == [b"pro", b"mis", b"ed"]
