@@ -33,9 +33,9 @@ from airgap_importer.naming import Naming
 from airgap_importer.outputoptions import (
     MirrorsOption,
     PullSecretsOption,
-    is_plain,
     outputs_text,
     parse_outputs,
+    pulls_plainly,
     secrets_of,
 )
 from airgap_importer.profiles import RegistryKind
@@ -207,7 +207,7 @@ def apply(
         agreed = tuple(f"{flag} {value}" for flag, value in flags.items() if value is not None)
         consent = Consent(allow_rollback, allow_jump)
         terms = Terms(consent, channel, None if now else clock, agreed, dry_run)
-        pulled_plain = is_plain(pull_endpoint) if pull_endpoint else plain_http
+        pulled_plain = pulls_plainly(pull_endpoint, target, plain_http)
         outputs = parse_outputs(mirror_kinds, pulled_plain, pull_secrets)
         options = RegistryOptions(
             (target.registry,) if plain_http else (),

@@ -12,7 +12,7 @@ from airgap_importer.mirrors.kind import Kind
 if TYPE_CHECKING:
     from airgap_importer.apply import Applied
     from airgap_importer.outputs import Outputs
-    from airgap_importer.relocation import Relocation
+    from airgap_importer.relocation import Relocation, Target
     from airgap_importer.rewriting import Overlay
 
 MirrorsOption = Annotated[
@@ -48,9 +48,16 @@ def parse_outputs(
     return Outputs(tuple(kinds or ()), plain_http, parse_secret_names(pull_secrets or ()))
 
 
-def is_plain(endpoint: str) -> bool:
-    """Whether the cluster pulls from an endpoint without TLS, as far as the endpoint says so."""
-    return endpoint.lower().startswith("http://")
+def pulls_plainly(pull_endpoint: str, target: Target, plain_http: bool) -> bool:
+    """Whether the cluster pulls without TLS: as the pull endpoint says, or as is pushed there.
+
+    ``plain_http`` was said of the registry that is pushed to, and of no other.
+    """
+    scheme, separator, _ = pull_endpoint.lower().partition("://")
+    if separator:
+        return scheme == "http"
+    pulled = target.pull or target
+    return plain_http and pulled.registry.lower() == target.registry.lower()
 
 
 def secrets_of(overlay: Overlay, relocation: Relocation) -> str:

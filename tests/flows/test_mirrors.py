@@ -94,6 +94,24 @@ def test_the_name_that_clusters_pull_by_is_told(
     assert "--docker-server=pull.bank.example --docker" in done.out
 
 
+@pytest.mark.parametrize(
+    ("scheme", "path", "plain"),
+    [("", "", True), ("", "/hub", True), ("http://", "", True), ("https://", "", False)],
+)
+def test_a_cluster_that_pulls_where_is_pushed_does_so_without_tls_too(
+    journey: Journey, images: dict[str, BuiltImage], scheme: str, path: str, plain: bool
+) -> None:
+    kinds = ("--naming", "path", "--mirror-config", "containerd", "--mirror-config", "crio")
+    succeeded(journey.apply("--pull-endpoint", f"{scheme}{journey.target}{path}", *kinds))
+    hosts = (_mirrors(journey) / "containerd/docker.io/hosts.toml").read_text()
+    assert (f"http://{journey.target}" in hosts, f"https://{journey.target}" in hosts) == (
+        plain,
+        not plain,
+    )
+    conf = (_mirrors(journey) / "crio/registries.conf").read_text()
+    assert ("insecure = true" in conf) is plain
+
+
 @pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not on PATH")
 def test_skopeo_reads_registries_conf(journey: Journey, images: dict[str, BuiltImage]) -> None:
     succeeded(journey.apply("--mirror-config", "crio"))
