@@ -132,7 +132,7 @@ class Application:
 
     def plan(self, choices: Choices) -> ImportPlan:
         """Find out what an import would do, and whether it could; nothing is changed."""
-        with _telling() as story:
+        with telling() as story:
             prepared = self._prepare(choices)
             plan, groundwork = prepared.plan, self.groundwork(prepared.names.profile)
             missing, refusal = Missing(), None
@@ -163,7 +163,7 @@ class Application:
             AirgapError: ``changed`` says how far it came; the same command again goes on.
 
         """
-        with _telling() as story:
+        with telling() as story:
             prepared = self._prepare(choices)
             push = Push(self.bundle, prepared.plan, self.registry, self.jobs)
             groundwork = self.groundwork(prepared.names.profile)
@@ -384,7 +384,7 @@ class _Story:
 
 
 @contextmanager
-def _telling() -> Iterator[_Story]:
+def telling() -> Iterator[_Story]:
     """Say what was and was not changed, should anything in the block fail or be interrupted."""
     story = _Story()
     try:

@@ -174,7 +174,7 @@ def apply(
         --registry-endpoint registry.bank.example --image-namespace shop -o shop/
     """
     with command(form):
-        from airgap_importer.apply import Application, Choices
+        from airgap_importer.apply import Application, Choices, telling
         from airgap_importer.creators import Creators
         from airgap_importer.history.folder import latest_seen
         from airgap_importer.history.memory import Memory, Terms
@@ -227,7 +227,8 @@ def apply(
             open_registries(options, jobs, progress.note) as registries,
             Memory(folder, target, gate, terms, progress.note) as memory,
         ):
-            verified = open_bundle(medium, gate, memory.admit, trust.detached())
+            with telling():
+                verified = open_bundle(medium, gate, memory.admit, trust.detached())
             registry = registries.open(target.registry)
             creators = Creators(
                 *(registry, target, os.environ, registries.apis.open),

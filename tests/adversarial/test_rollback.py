@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,76 +15,16 @@ from support.docker_registry import DockerRegistry
 from support.fault_proxy import FaultProxy
 from support.faults import Meanwhile, Rule
 from support.hostile import Draft, Key, pack
-from support.images import BuiltImage, make_image
+from support.images import make_image
+from support.import_site import Site, release_image, shop_release
 from support.in_process import run_here
-from support.journey import deployment, refused, succeeded, tree_of
+from support.journey import deployment, refused, succeeded
 from support.policies import app_entry, policy_of, write_policy
 from support.pushing import push_image
-from support.registry_storage import Snapshot
 from support.victim import Victim
 
-_NAMES = iter(range(1_000_000))
 _YEAR_2030 = {"created": "2030-01-01T00:00:00Z", "expires": "2031-01-01T00:00:00Z"}
 _BEFORE = {"created": "2025-01-01T00:00:00Z", "expires": "2026-01-01T00:00:00Z"}
-
-
-def _image(version: str) -> BuiltImage:
-    return make_image([f"release {version}".encode()])
-
-
-def _release(version: str, sequence: int, **predicate: object) -> Draft:
-    """A release of the shop with an image of its own under the same name."""
-    draft = Draft.of(
-        {"docker.io/team/app:1": _image(version)},
-        {"app.yaml": deployment("web", "team/app:1")},
-    )
-    return replace(draft, predicate={"version": version, "sequence": sequence, **predicate})
-
-
-class Site:
-    """One place into which releases are imported one after the other."""
-
-    def __init__(self, victim: Victim, key: Key) -> None:
-        self.victim = victim
-        self.namespace = f"site{next(_NAMES)}"
-        self._key = key
-
-    @property
-    def state(self) -> Path:
-        """What the importing host remembers."""
-        return self.victim.folder / "state"
-
-    @property
-    def overlay(self) -> Path:
-        return self.victim.folder / "deploy"
-
-    def apply(self, draft: Draft, *options: str) -> Finished:
-        """Import a release; tags may be moved, that is not the question here."""
-        return self.victim.apply(
-            draft.pack(self._key), "--move-tags", "--image-namespace", self.namespace, *options
-        )
-
-    def everything(self) -> tuple[Snapshot, dict[str, bytes | None], dict[str, bytes | None]]:
-        """The registry, the overlay and the memory."""
-        return (
-            self.victim.registry.storage.snapshot(),
-            tree_of(self.overlay),
-            {n: c for n, c in tree_of(self.state).items() if not n.endswith("lock")},
-        )
-
-    def refuses(self, draft: Draft, name: str, *options: str, code: int = 12) -> Finished:
-        """Import a release that is refused, and make sure that nothing changes anywhere."""
-        before = self.everything()
-        self.victim.proxy.clear()
-        done = refused(self.apply(draft, *options), code, name)
-        assert self.victim.proxy.mutations() == []
-        assert self.everything() == before
-        return done
-
-    def other_host(self) -> None:
-        """Go on on a host that remembers nothing and has no overlay."""
-        shutil.rmtree(self.state)
-        shutil.rmtree(self.overlay)
 
 
 @pytest.fixture
@@ -97,7 +36,7 @@ class TestH01:
     """The same bundle again."""
 
     def test_nothing_is_sent_twice(self, site: Site) -> None:
-        release = _release("1.5.2", 15)
+        release = shop_release("1.5.2", 15)
         assert "already" not in succeeded(site.apply(release)).out
         before = site.everything()
         site.victim.proxy.clear()
@@ -110,7 +49,7 @@ class TestH01:
         assert registry == before[0]
 
     def test_even_on_a_host_that_forgot(self, site: Site) -> None:
-        release = _release("1.5.2", 15)
+        release = shop_release("1.5.2", 15)
         succeeded(site.apply(release))
         site.other_host()
         site.victim.proxy.clear()
@@ -120,7 +59,7 @@ class TestH01:
 
     def test_signed_again_it_is_still_the_same(self, site: Site) -> None:
         """ECDSA signatures differ from time to time; what counts is what is signed."""
-        release = _release("1.5.2", 15)
+        release = shop_release("1.5.2", 15)
         first, second = release.pack(site._key), release.pack(site._key)
         assert first != second
         succeeded(site.apply(release))
@@ -131,16 +70,16 @@ class TestH02:
     """An older release."""
 
     def test_is_refused(self, site: Site) -> None:
-        succeeded(site.apply(_release("1.5.2", 15)))
-        done = site.refuses(_release("1.4.0", 12), "RollbackDetected")
+        succeeded(site.apply(shop_release("1.5.2", 15)))
+        done = site.refuses(shop_release("1.4.0", 12), "RollbackDetected")
         assert "shop 1.4.0 (seq 12) is older than imported 1.5.2 (seq 15)" in done.err
 
     def test_is_refused_by_the_receipt_in_the_registry(self, site: Site) -> None:
-        succeeded(site.apply(_release("1.5.2", 15)))
+        succeeded(site.apply(shop_release("1.5.2", 15)))
         site.other_host()
         before = site.victim.registry.storage.snapshot()
         site.victim.proxy.clear()
-        done = refused(site.apply(_release("1.4.0", 12)), 12, "RollbackDetected")
+        done = refused(site.apply(shop_release("1.4.0", 12)), 12, "RollbackDetected")
         assert "remembered by the registry" in done.err
         assert site.victim.proxy.mutations() == []
         assert site.victim.registry.storage.snapshot() == before
@@ -150,19 +89,19 @@ class TestH02:
         self, site: Site, proxied: tuple[DockerRegistry, FaultProxy]
     ) -> None:
         registry, _ = proxied
-        succeeded(site.apply(_release("1.5.2", 15)))
+        succeeded(site.apply(shop_release("1.5.2", 15)))
         registry.stop()
         shutil.rmtree(registry.storage.root)
         registry.start()
-        site.refuses(_release("1.4.0", 12), "RollbackDetected")
-        succeeded(site.apply(_release("1.5.2", 15)))
+        site.refuses(shop_release("1.4.0", 12), "RollbackDetected")
+        succeeded(site.apply(shop_release("1.5.2", 15)))
 
     def test_a_dry_run_tells(self, site: Site) -> None:
-        succeeded(site.apply(_release("1.5.2", 15)))
-        site.refuses(_release("1.4.0", 12), "RollbackDetected", "--dry-run")
+        succeeded(site.apply(shop_release("1.5.2", 15)))
+        site.refuses(shop_release("1.4.0", 12), "RollbackDetected", "--dry-run")
 
     def test_going_back_on_purpose(self, site: Site) -> None:
-        old, new = _release("1.4.0", 12), _release("1.5.2", 15)
+        old, new = shop_release("1.4.0", 12), shop_release("1.5.2", 15)
         succeeded(site.apply(old))
         succeeded(site.apply(new))
         for wrong in ("11", "13", "15"):
@@ -173,14 +112,14 @@ class TestH02:
         assert "--allow-rollback 12" in receipt["agreed"]
         # It is the newest now, here and for others, and can be repeated without a flag.
         succeeded(site.apply(old))
-        site.refuses(_release("1.3.0", 9), "RollbackDetected")
+        site.refuses(shop_release("1.3.0", 9), "RollbackDetected")
         site.other_host()
         succeeded(site.apply(old))
-        succeeded(site.apply(_release("1.6.0", 16)))
+        succeeded(site.apply(shop_release("1.6.0", 16)))
 
     def test_a_newer_one_comes_while_an_older_one_is_pushed(self, site: Site, key: Key) -> None:
         """Two hosts: the receipt is read again before anything can be seen."""
-        old, new = _release("1.4.0", 12), _release("1.5.2", 15)
+        old, new = shop_release("1.4.0", 12), shop_release("1.5.2", 15)
         victim = site.victim
         other = victim.folder / "other host"
         other.mkdir()
@@ -200,13 +139,16 @@ class TestH02:
         done = site.apply(old)
         succeeded(outcomes[0])
         refused(done, 12, "RollbackDetected")
-        assert victim.registry.storage.tags(f"{site.namespace}/app")["1"] == _image("1.5.2").digest
+        assert (
+            victim.registry.storage.tags(f"{site.namespace}/app")["1"]
+            == release_image("1.5.2").digest
+        )
         assert not (site.overlay / "overlays").exists()
 
 
 def test_two_releases_of_one_sequence(site: Site) -> None:
-    succeeded(site.apply(_release("1.5.2", 15)))
-    other = _release("1.5.2-evil", 15)
+    succeeded(site.apply(shop_release("1.5.2", 15)))
+    other = shop_release("1.5.2-evil", 15)
     for consent in ((), ("--allow-rollback", "15"), ("--allow-sequence-jump", "15")):
         done = site.refuses(other, "Equivocation", *consent)
         assert "has the sequence 15 of imported 1.5.2" in done.err
@@ -216,20 +158,20 @@ class TestH04:
     """A bundle past its time."""
 
     def test_is_refused(self, site: Site) -> None:
-        site.refuses(_release("1.5.2", 15, **_BEFORE), "BundleExpired")
+        site.refuses(shop_release("1.5.2", 15, **_BEFORE), "BundleExpired")
         refused(
-            site.victim.verify(_release("1.5.2", 15, **_BEFORE).pack(site._key)),
+            site.victim.verify(shop_release("1.5.2", 15, **_BEFORE).pack(site._key)),
             12,
             "BundleExpired",
         )
 
     def test_the_clock_of_the_machine_decides(self, site: Site) -> None:
-        draft = _release("1.5.2", 15, expires="2026-06-30T00:00:00Z")
+        draft = shop_release("1.5.2", 15, expires="2026-06-30T00:00:00Z")
         refused(_verify_at(site, draft, "2026-07-01"), 12, "BundleExpired")
         succeeded(_verify_at(site, draft, "2026-06-29"))
 
     def test_a_time_that_was_given_is_recorded(self, site: Site) -> None:
-        old = _release("1.5.2", 15, **_BEFORE)
+        old = shop_release("1.5.2", 15, **_BEFORE)
         succeeded(site.apply(old, "--now", "2025-06-01T12:00:00Z"))
         receipt = json.loads((site.overlay / ".airgap" / "receipt.json").read_text())
         assert receipt["accepted"] == "2025-06-01T12:00:00Z"
@@ -237,35 +179,35 @@ class TestH04:
 
     @pytest.mark.parametrize("time", ["yesterday", "2026-13-01", "2026-01-01 00:00", "0"])
     def test_a_time_that_is_none(self, site: Site, time: str) -> None:
-        site.refuses(_release("1.5.2", 15), "UsageError", "--now", time, code=2)
+        site.refuses(shop_release("1.5.2", 15), "UsageError", "--now", time, code=2)
 
 
 class TestH05:
     """A bundle from the future."""
 
     def test_is_refused(self, site: Site) -> None:
-        done = site.refuses(_release("9.9", 15, **_YEAR_2030), "ClockSkew")
+        done = site.refuses(shop_release("9.9", 15, **_YEAR_2030), "ClockSkew")
         assert "2030-01-01" in done.err
         assert "this machine's clock says 20" in done.err
 
     def test_a_clock_that_stands_still_is_named(self, site: Site) -> None:
-        refused(_verify_at(site, _release("1.5.2", 15), "1970-01-02"), 12, "ClockSkew")
+        refused(_verify_at(site, shop_release("1.5.2", 15), "1970-01-02"), 12, "ClockSkew")
 
 
 class TestH06:
     """A clock that is behind an earlier import."""
 
     def test_is_refused(self, site: Site) -> None:
-        succeeded(site.apply(_release("1.5.2", 15)))
-        newer = _release("1.6.0", 16, created="2020-01-01T00:00:00Z")
+        succeeded(site.apply(shop_release("1.5.2", 15)))
+        newer = shop_release("1.6.0", 16, created="2020-01-01T00:00:00Z")
         site.refuses(newer, "ClockWentBackwards", "--now", "2021-01-01")
         succeeded(site.apply(newer))
 
     def test_the_given_time_is_not_remembered(self, site: Site) -> None:
         """Somebody who mistypes the year must not be locked out until then."""
-        far = _release("1.5.2", 15)
+        far = shop_release("1.5.2", 15)
         succeeded(site.apply(far, "--now", "2090-01-01"))
-        succeeded(site.apply(_release("1.6.0", 16)))
+        succeeded(site.apply(shop_release("1.6.0", 16)))
 
 
 class TestH07:
@@ -273,37 +215,37 @@ class TestH07:
 
     def test_is_refused_unless_confirmed(self, site: Site) -> None:
         last = 2**63 - 1
-        succeeded(site.apply(_release("1.5.2", 15)))
-        site.refuses(_release("9.9", last), "SequenceJump")
-        site.refuses(_release("9.9", last), "SequenceJump", "--allow-sequence-jump", "16")
-        succeeded(site.apply(_release("9.9", last), "--allow-sequence-jump", str(last)))
+        succeeded(site.apply(shop_release("1.5.2", 15)))
+        site.refuses(shop_release("9.9", last), "SequenceJump")
+        site.refuses(shop_release("9.9", last), "SequenceJump", "--allow-sequence-jump", "16")
+        succeeded(site.apply(shop_release("9.9", last), "--allow-sequence-jump", str(last)))
 
     def test_and_the_way_back(self, site: Site) -> None:
         last = 2**63 - 1
-        succeeded(site.apply(_release("9.9", last), "--allow-sequence-jump", str(last)))
-        good = _release("1.6.0", 16)
+        succeeded(site.apply(shop_release("9.9", last), "--allow-sequence-jump", str(last)))
+        good = shop_release("1.6.0", 16)
         site.refuses(good, "RollbackDetected")
         succeeded(site.apply(good, "--allow-rollback", "16"))
-        succeeded(site.apply(_release("1.7.0", 17)))
+        succeeded(site.apply(shop_release("1.7.0", 17)))
 
 
 class TestH08:
     """Another application than was asked for, or another channel."""
 
     def test_another_application(self, site: Site) -> None:
-        site.refuses(_release("1.5.2", 15, app="mail"), "AppMismatch", "--app", "shop")
-        succeeded(site.apply(_release("1.5.2", 15), "--app", "shop"))
+        site.refuses(shop_release("1.5.2", 15, app="mail"), "AppMismatch", "--app", "shop")
+        succeeded(site.apply(shop_release("1.5.2", 15), "--app", "shop"))
 
     def test_another_channel_than_before(self, site: Site) -> None:
-        succeeded(site.apply(_release("1.5.2", 15)))
-        beta = _release("1.6.0-b1", 16, channel="beta")
+        succeeded(site.apply(shop_release("1.5.2", 15)))
+        beta = shop_release("1.6.0-b1", 16, channel="beta")
         done = site.refuses(beta, "AppMismatch")
         assert "--channel 'beta'" in done.err
         site.refuses(beta, "AppMismatch", "--channel", "stable")
         succeeded(site.apply(beta, "--channel", "beta"))
         # Each has a memory of its own.
-        succeeded(site.apply(_release("1.5.3", 16)))
-        site.refuses(_release("1.6.0-b0", 14, channel="beta"), "RollbackDetected")
+        succeeded(site.apply(shop_release("1.5.3", 16)))
+        site.refuses(shop_release("1.6.0-b0", 14, channel="beta"), "RollbackDetected")
 
 
 class TestH09:
@@ -311,7 +253,7 @@ class TestH09:
 
     @pytest.mark.parametrize("keep", [1, 2, 3])
     def test_are_told_apart(self, site: Site, key: Key, keep: int) -> None:
-        old, new = _release("1.4.0", 12).segments(key), _release("1.5.2", 15).segments(key)
+        old, new = shop_release("1.4.0", 12).segments(key), shop_release("1.5.2", 15).segments(key)
         names = ("BundleCorrupt", "MemberMismatch", "TrailingData", "DigestMismatch")
         site.victim.resists(pack([*new[:keep], *old[keep:]]), (10, 13), *names)
 
@@ -321,7 +263,7 @@ class TestH10:
 
     @pytest.fixture
     def draft(self) -> Draft:
-        images = {f"docker.io/team/app{n}:1": _image(str(n)) for n in range(5)}
+        images = {f"docker.io/team/app{n}:1": release_image(str(n)) for n in range(5)}
         return Draft.of(images, {"app.yaml": deployment("web", *images)})
 
     @pytest.mark.parametrize("taken", range(5))
@@ -342,20 +284,20 @@ class TestH10:
 
 
 def test_h13_another_prefix_has_its_own_history(site: Site) -> None:
-    succeeded(site.apply(_release("1.5.2", 15)))
+    succeeded(site.apply(shop_release("1.5.2", 15)))
     elsewhere = Site(site.victim, site._key)
-    succeeded(elsewhere.apply(_release("1.4.0", 12)))
-    site.refuses(_release("1.4.0", 12), "RollbackDetected")
+    succeeded(elsewhere.apply(shop_release("1.4.0", 12)))
+    site.refuses(shop_release("1.4.0", 12), "RollbackDetected")
 
 
 def test_h14_what_was_verified_is_verified_again(site: Site, victim: Victim, key: Key) -> None:
-    good = _release("1.5.2", 15).pack(key)
+    good = shop_release("1.5.2", 15).pack(key)
     succeeded(victim.verify(good))
-    stranger = _release("1.5.2", 15).pack(Key())
+    stranger = shop_release("1.5.2", 15).pack(Key())
     damaged = good[:-600] + bytes([good[-600] ^ 1]) + good[-599:]
     victim.resists(stranger, 11, "KeyUntrusted")
     names = ("BundleCorrupt", "DigestMismatch", "BadPadding")
-    victim.resists(damaged, (10, 13), *names, signed=_release("1.5.2", 15).digests)
+    victim.resists(damaged, (10, 13), *names, signed=shop_release("1.5.2", 15).digests)
 
 
 class TestH15:
@@ -367,7 +309,7 @@ class TestH15:
     def test_status_tells(self, site: Site) -> None:
         assert "nothing was imported" in succeeded(self._status(site)).out
         succeeded(self._status(site, "--fail-stale"))
-        succeeded(site.apply(_release("1.5.2", 15)))
+        succeeded(site.apply(shop_release("1.5.2", 15)))
         fresh = succeeded(self._status(site, "--fail-stale", "--format", "json"))
         (one,) = json.loads(fresh.out)["applications"]
         assert (one["app"], one["sequence"], one["stale"]) == ("shop", 15, None)
@@ -379,7 +321,7 @@ class TestH15:
     def test_older_than_the_policy_allows(
         self, site: Site, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
-        succeeded(site.apply(_release("1.5.2", 15)))
+        succeeded(site.apply(shop_release("1.5.2", 15)))
         folder, key = tmp_path_factory.mktemp("etc"), Key()
         for name, code in (("shop", 12), ("other", 0)):
             app = app_entry(key, name=name, max_age_days=3)
@@ -388,7 +330,7 @@ class TestH15:
             assert done.code == code, done.err
 
     def test_a_bundle_that_expired_since(self, site: Site) -> None:
-        succeeded(site.apply(_release("1.5.2", 15, **_BEFORE), "--now", "2025-06-01"))
+        succeeded(site.apply(shop_release("1.5.2", 15, **_BEFORE), "--now", "2025-06-01"))
         refused(self._status(site, "--fail-stale"), 12, "BundleStale")
 
 
@@ -397,14 +339,14 @@ class TestMemories:
 
     @pytest.fixture
     def damaged(self, site: Site) -> Iterator[Path]:
-        succeeded(site.apply(_release("1.5.2", 15)))
+        succeeded(site.apply(shop_release("1.5.2", 15)))
         (path,) = site.state.glob("*/shop/state.json")
         yield path
 
     @pytest.mark.parametrize("content", [b"", b"{}", b"null", b"\x00" * 100, b'{"format": 2}'])
     def test_g12_is_named(self, site: Site, damaged: Path, content: bytes) -> None:
         damaged.write_bytes(content)
-        done = site.refuses(_release("1.6.0", 16), "StateCorrupt", code=32)
+        done = site.refuses(shop_release("1.6.0", 16), "StateCorrupt", code=32)
         assert ("newer airgap-import" if b"2" in content else "state rebuild") in done.err
 
     def test_is_made_again_from_the_registry(self, site: Site, damaged: Path) -> None:
@@ -417,7 +359,7 @@ class TestMemories:
         succeeded(run_here(site.victim.folder, *rebuild))
         assert json.loads(damaged.read_text())["channels"] == whole
         assert damaged.with_name("state.json.damaged").read_bytes() == b"torn"
-        site.refuses(_release("1.4.0", 12), "RollbackDetected")
+        site.refuses(shop_release("1.4.0", 12), "RollbackDetected")
         # What is known here and newer is not lowered.
         document = json.loads(damaged.read_text())
         document["channels"]["stable"]["sequence"] = 99
@@ -433,18 +375,18 @@ class TestMemories:
         refused(done, 2, "UsageError")
 
     def test_a_receipt_that_is_none(self, site: Site) -> None:
-        succeeded(site.apply(_release("1.5.2", 15)))
+        succeeded(site.apply(shop_release("1.5.2", 15)))
         host, repository = site.victim.registry.host, f"{site.namespace}/airgap-receipts"
         push_image(host, repository, "shop_stable", make_image([b"not a receipt"]))
-        done = site.refuses(_release("1.6.0", 16), "RegistryIntegrity", code=24)
+        done = site.refuses(shop_release("1.6.0", 16), "RegistryIntegrity", code=24)
         assert "airgap-receipts:shop_stable" in done.err
 
 
 def test_the_audit_log_has_every_import_and_notices_changes(site: Site) -> None:
-    succeeded(site.apply(_release("1.4.0", 12)))
-    succeeded(site.apply(_release("1.5.2", 15)))
-    site.refuses(_release("1.4.0", 12), "RollbackDetected")
-    succeeded(site.apply(_release("1.4.0", 12), "--allow-rollback", "12"))
+    succeeded(site.apply(shop_release("1.4.0", 12)))
+    succeeded(site.apply(shop_release("1.5.2", 15)))
+    site.refuses(shop_release("1.4.0", 12), "RollbackDetected")
+    succeeded(site.apply(shop_release("1.4.0", 12), "--allow-rollback", "12"))
 
     done = succeeded(run_here(site.victim.folder, "airgap-import", "audit", "--format", "json"))
     entries = json.loads(done.out)["entries"]
@@ -464,7 +406,7 @@ def test_the_audit_log_has_every_import_and_notices_changes(site: Site) -> None:
 def test_a_dry_run_leaves_no_trace(site: Site) -> None:
     before = site.victim.registry.storage.snapshot()
     site.victim.proxy.clear()
-    succeeded(site.apply(_release("1.5.2", 15), "--dry-run"))
+    succeeded(site.apply(shop_release("1.5.2", 15), "--dry-run"))
     # It opens an upload wherever it would write, and closes it.
     assert {one.method for one in site.victim.proxy.mutations()} <= {"POST", "DELETE"}
     assert site.victim.registry.storage.open_uploads() == 0

@@ -1,7 +1,7 @@
 """The audit log: every import on this host, each line chained to the one before by its sha256.
 
-A line that is changed, taken out or put in between breaks the chain. The digest of the last line
-goes into the receipt in the registry, so that lines cannot be cut off the end unseen either.
+A line that is changed, taken out or put in between breaks the chain. The digest of the line of an
+import is in its receipt, so that lines cannot be cut off the end unseen either.
 """
 
 from __future__ import annotations
@@ -10,16 +10,23 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap_importer.filetree import make_directories, sync_directory
-from airgap_importer.history.folder import told
-from airgap_shared.errors import ContentRefused, StateCorrupt
+from airgap_importer.history.folder import OPEN_LOCK, told
+from airgap_importer.history.receipt import Receipt
+from airgap_shared.errors import ContentRefused, Locked, StateCorrupt, StateNotWritable
 from airgap_shared.oci.fields import Fields, parse_json
 
 AUDIT = "audit.jsonl"
+_LOCK = "audit.lock"
+#: So long other imports may take for their lines, in seconds.
+_PATIENCE = 2.0
 _NOTHING = "sha256:" + "0" * 64
 
 
@@ -40,14 +47,13 @@ def append_entry(folder: Path, facts: Mapping[str, object]) -> AuditEntry:
     Raises:
         StateNotWritable, DiskFull: it cannot be written.
         StateCorrupt: the last line is none of ours.
+        Locked: somebody else holds the log for long.
 
     """
     path = folder / AUDIT
     with told(path):
         make_directories(folder)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        with os.fdopen(os.open(path, flags, 0o644), "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with _locked(folder), os.fdopen(_open(path), "r+b") as file:
             content = file.read()
             whole = content.rfind(b"\n") + 1
             lines = content[:whole].splitlines()
@@ -62,6 +68,39 @@ def append_entry(folder: Path, facts: Mapping[str, object]) -> AuditEntry:
         if not lines:
             sync_directory(folder)
     return AuditEntry(number + 1, _digest(line), entry)
+
+
+def check_log(folder: Path) -> None:
+    """Make sure that a line can be added, as far as that can be told without adding one.
+
+    Raises:
+        StateNotWritable, StateCorrupt, Locked: as :func:`append_entry`.
+
+    """
+    path = folder / AUDIT
+    with told(path):
+        make_directories(folder)
+        with _locked(folder), os.fdopen(_open(path), "rb") as file:
+            content = file.read()
+            _last(content[: content.rfind(b"\n") + 1].splitlines(), str(path))
+
+
+def check_end(entries: Iterable[AuditEntry], receipts: Iterable[Receipt]) -> None:
+    """Make sure that the log has the line of each import that is remembered.
+
+    Raises:
+        StateCorrupt: one is missing: the end was cut off, or another log stands there.
+
+    """
+    digests = {entry.digest for entry in entries}
+    for receipt in receipts:
+        if receipt.audit and receipt.audit not in digests:
+            raise StateCorrupt(
+                f"the line about {receipt.app} {receipt.version} ({receipt.channel}, sequence "
+                f"{receipt.sequence}) is missing, and with it perhaps all that followed",
+                where=AUDIT,
+                next_step="compare with a copy, and with the receipts in the registries",
+            )
 
 
 def read_entries(folder: Path) -> list[AuditEntry]:
@@ -91,6 +130,44 @@ def read_entries(folder: Path) -> list[AuditEntry]:
         previous = _digest(line)
         entries.append(AuditEntry(number, previous, fields.mapping))
     return entries
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the log. Adding a line takes a moment: whoever holds it for long is no import."""
+    path = folder / _LOCK
+    # Nobody else may open it: whoever can, can hold it.
+    lock = os.open(path, OPEN_LOCK, 0o600)
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while not _got(lock):
+            if time.monotonic() > deadline:
+                raise Locked(
+                    "another process holds the audit log",
+                    where=str(path),
+                    next_step="wait for it to end, then run again",
+                )
+            time.sleep(0.02)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _got(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _open(path: Path) -> int:
+    """A descriptor of the log, which must be a file of its own."""
+    descriptor = os.open(path, OPEN_LOCK | os.O_NONBLOCK, 0o644)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise StateNotWritable("the audit log is no regular file", where=str(path))
+    return descriptor
 
 
 def _last(lines: list[bytes], where: str) -> tuple[int, str]:

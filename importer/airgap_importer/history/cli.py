@@ -60,7 +60,9 @@ state_app = typer.Typer(
 def status(
     max_age_days: Annotated[
         int | None,
-        typer.Option("--max-age-days", min=0, metavar="N", help="How old a bundle may be."),
+        typer.Option(
+            "--max-age-days", min=0, max=36_500, metavar="N", help="How old a bundle may be."
+        ),
     ] = None,
     fail_stale: Annotated[
         bool, typer.Option("--fail-stale", help="Fail (12) when a newer bundle is due.")
@@ -76,10 +78,14 @@ def status(
     with command(form):
         from datetime import timedelta
 
+        from airgap_importer.history.folder import latest_seen
         from airgap_importer.history.status import refuse_stale, standings
 
         max_age = None if max_age_days is None else timedelta(days=max_age_days)
-        found = standings(state_folder(state_dir), clock_reading(), host_policy(policy), max_age)
+        folder, now = state_folder(state_dir), clock_reading()
+        # A clock that was set back makes nothing fresh.
+        now = max(now, latest_seen(folder) or now)
+        found = standings(folder, now, host_policy(policy), max_age)
         document = {"applications": [one.to_document() for one in found]}
         if fail_stale:
             refuse_stale(found)
@@ -92,9 +98,13 @@ def audit(state_dir: StateDirOption = None, form: FormatOption = Format.TEXT) ->
     Example: airgap-import audit
     """
     with command(form):
-        from airgap_importer.history.auditlog import read_entries
+        from airgap_importer.history.auditlog import check_end, read_entries
+        from airgap_importer.history.folder import all_states
 
-        entries = read_entries(state_folder(state_dir))
+        folder = state_folder(state_dir)
+        entries = read_entries(folder)
+        states = all_states(folder)
+        check_end(entries, (one for state in states for one in state.channels.values()))
         lines = [
             f"{entry.number:5}  {entry.facts.get('at')}  {entry.facts.get('ev')}  "
             f"{entry.facts.get('app')} {entry.facts.get('version')} → {entry.facts.get('target')}"

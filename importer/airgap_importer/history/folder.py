@@ -4,7 +4,9 @@ FOLDER/TARGET/APP/lock           held while an import is at work; never removed
 FOLDER/TARGET/APP/state.json     the newest release per channel
 FOLDER/TARGET/APP/journal.jsonl  how the last import went
 FOLDER/TARGET/APP/receipts/      every import
+FOLDER/TARGET/APP/reserve        room on the disk for what an import writes last
 FOLDER/audit.jsonl               every import into every target, chained
+FOLDER/audit.lock                held while a line is added
 
 TARGET is the beginning of the sha256 of the registry and path.
 """
@@ -14,14 +16,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from airgap_importer.filetree import make_directories, replace_file
-from airgap_importer.history.receipt import Receipt
+from airgap_importer.history.receipt import FORMAT, Receipt
 from airgap_importer.history.state import ImportState, parse_state
 from airgap_shared.errors import AirgapError, DiskFull, Locked, StateCorrupt, StateNotWritable
 
@@ -29,7 +33,10 @@ STATE = "state.json"
 JOURNAL = "journal.jsonl"
 RECEIPTS = "receipts"
 _LOCK = "lock"
-_OPEN_LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_RESERVE = "reserve"
+#: Enough for a state with the names of a thousand images, a receipt, and lines of log and journal.
+_ROOM = 256 << 10
+OPEN_LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _STATE_LIMIT = 4 << 20
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -58,7 +65,7 @@ def all_states(folder: Path) -> Iterator[ImportState]:
         StateCorrupt: one of the files cannot be read or understood.
 
     """
-    for path in sorted(folder.glob(f"*/*/{STATE}")):
+    for path in _state_files(folder):
         raw = _read(path)
         if raw is not None:
             yield parse_state(raw, str(path))
@@ -67,7 +74,10 @@ def all_states(folder: Path) -> Iterator[ImportState]:
 def latest_seen(folder: Path) -> datetime | None:
     """The latest time that the clock showed at any import; damaged states tell nothing here."""
     seen: list[datetime] = []
-    for path in folder.glob(f"*/*/{STATE}"):
+    paths: list[Path] = []
+    with suppress(AirgapError):
+        paths += _state_files(folder)
+    for path in paths:
         with suppress(AirgapError):
             raw = _read(path)
             state = parse_state(raw, str(path)) if raw is not None else None
@@ -94,10 +104,48 @@ def locked_place(folder: Path, target: str, app: str) -> Iterator[Path]:
     with ExitStack() as stack:
         with told(place):
             make_directories(place / RECEIPTS)
-            lock = os.open(place / _LOCK, _OPEN_LOCK, 0o644)
+            # Nobody else may open it: whoever can, can hold it.
+            lock = os.open(place / _LOCK, OPEN_LOCK, 0o600)
             stack.callback(os.close, lock)
             _lock(lock, f"{app} in {target}")
         yield place
+
+
+def check_receipts(place: Path) -> None:
+    """Make sure that receipts can be kept.
+
+    Raises:
+        StateNotWritable: something else stands in their place.
+
+    """
+    with told(place / RECEIPTS):
+        os.close(os.open(place / RECEIPTS, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+
+
+def reserve_room(place: Path, state: ImportState) -> None:
+    """Keep room on the disk for the state and the records that follow it.
+
+    Raises:
+        StateNotWritable, DiskFull: there is none.
+
+    """
+    size = _ROOM + 3 * len(state.to_json())
+    try:
+        with told(place / _RESERVE):
+            descriptor = os.open(place / _RESERVE, OPEN_LOCK | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(bytes(size))
+                file.flush()
+                os.fsync(file.fileno())
+    except AirgapError:
+        free_room(place)
+        raise
+
+
+def free_room(place: Path) -> None:
+    """Give the room back, if any is kept."""
+    with suppress(OSError):
+        (place / _RESERVE).unlink()
 
 
 def write_state(place: Path, state: ImportState) -> None:
@@ -118,6 +166,16 @@ def write_receipt(place: Path, receipt: Receipt, document: bytes) -> None:
 
     """
     _replace(place / RECEIPTS, receipt.name, document)
+
+
+def is_of_later_format(place: Path) -> bool:
+    """Whether a newer tool wrote the state: that one can still read it."""
+    try:
+        document = json.loads(_read(place / STATE) or b"{}")
+    except (AirgapError, ValueError, RecursionError):
+        return False
+    found = document.get("format") if isinstance(document, dict) else None
+    return isinstance(found, int) and found > FORMAT
 
 
 def set_aside(place: Path) -> None:
@@ -169,11 +227,39 @@ def _lock(lock: int, what: str) -> None:
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
+def _state_files(folder: Path) -> Iterator[Path]:
+    """Where the states are that are below a folder; one that cannot be looked into is no empty one.
+
+    Raises:
+        StateCorrupt: a folder cannot be read, or is none.
+
+    """
+    for target in _folders(folder):
+        for place in _folders(target):
+            yield place / STATE
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Path(entry.path) for entry in entries if not entry.is_file())
+    except FileNotFoundError:
+        return []
+    except OSError as problem:
+        raise StateCorrupt(f"cannot be read: {problem.strerror}", where=str(folder)) from problem
+
+
 def _read(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as file:
+        # What is no regular file may never come to an end, or never begin.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise StateCorrupt("no regular file", where=str(path))
             raw = file.read(_STATE_LIMIT + 1)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise StateCorrupt("a link that leads nowhere", where=str(path)) from None
         return None
     except OSError as problem:
         raise StateCorrupt(f"cannot be read: {problem.strerror}", where=str(path)) from problem

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from airgap_importer.history.folder import JOURNAL, told
 
@@ -84,5 +83,11 @@ def _events(path: Path) -> list[Mapping[str, object]]:
         text, _, check = line.rpartition(b"\t")
         if check != f"{zlib.crc32(text):08x}".encode():
             break
-        found.append(cast(Mapping[str, object], json.loads(text)))
+        try:
+            event = json.loads(text)
+        except (ValueError, RecursionError):
+            break
+        if not isinstance(event, dict):
+            break
+        found.append(event)
     return found

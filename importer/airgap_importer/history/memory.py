@@ -16,7 +16,7 @@ from typing import Self
 
 from airgap_importer.assignments import merged, remembered
 from airgap_importer.history import folder as places
-from airgap_importer.history.auditlog import append_entry
+from airgap_importer.history.auditlog import append_entry, check_log
 from airgap_importer.history.journal import Journal
 from airgap_importer.history.receipt import Receipt
 from airgap_importer.history.registryreceipt import UNWILLING, KeptReceipt, RegistryReceipts
@@ -141,12 +141,18 @@ class Memory:
     def writing(self) -> Iterator[None]:
         """Note that the registry is about to be written to, and if that comes to no good end.
 
+        What :meth:`remember` needs is tried before, and room is kept for it: an import that cannot
+        be remembered would let an older one in.
+
         Raises:
-            StateNotWritable, DiskFull: it cannot be noted.
+            StateNotWritable, DiskFull, StateCorrupt, Locked: it could not be noted or remembered.
 
         """
         release = self.candidate.release
         statement = str(self.candidate.statement)
+        places.check_receipts(self._locked_place)
+        check_log(self._folder)
+        places.reserve_room(self._locked_place, self._state)
         self._journal.begin({"statement": statement, "version": release.version})
         try:
             yield
@@ -155,6 +161,8 @@ class Memory:
                 with suppress(AirgapError):
                     self._stopped(problem)
             raise
+        finally:
+            places.free_room(self._locked_place)
 
     def created(self, what: str) -> None:
         """Note that something was created in the registry.
@@ -201,22 +209,25 @@ class Memory:
     def remember(self, names: Mapping[str, str]) -> Receipt:
         """Note that everything was imported, and by which names; the last step.
 
+        The state comes before all that is for people: by it older releases are recognised.
+
         Raises:
-            StateNotWritable, DiskFull, RegistryError: a part of it could not be noted; the same
-                import again does it.
+            StateNotWritable, DiskFull, Locked, RegistryError: a part of it could not be noted; the
+                same import again does it.
 
         """
-        receipt = self._receipt()
-        entry = append_entry(self._folder, self._facts("imported", receipt))
-        if not receipt.audit:
-            receipt = replace(receipt, audit=entry.digest)
         place = self._locked_place
-        document = json.dumps(receipt.to_document(), indent=1, sort_keys=True) + "\n"
-        places.write_receipt(place, receipt, document.encode())
+        places.free_room(place)
+        receipt, problem = self._logged(self._new_receipt())
+        receipt = self._continued(receipt)
         kept = KeptReceipt(receipt, remembered(merged(names, self.names)))
         state = self._state.with_receipt(receipt, self._terms.clock, kept.names)
         places.write_state(place, state)
+        document = json.dumps(receipt.to_document(), indent=1, sort_keys=True) + "\n"
+        places.write_receipt(place, receipt, document.encode())
         self._keep_in_registry(kept)
+        if problem is not None:
+            raise problem
         self._journal.note("end")
         self._remembered = True
         return receipt
@@ -227,8 +238,8 @@ class Memory:
 
     def _stopped(self, problem: BaseException) -> None:
         name = problem.name if isinstance(problem, AirgapError) else "Interrupted"
-        receipt = Receipt.of(self.candidate, self._gate.now, self.step, self._terms.agreed)
-        append_entry(self._folder, {**self._facts("stopped", receipt), "error": name})
+        facts = self._facts("stopped", self._new_receipt())
+        append_entry(self._folder, {**facts, "error": name})
 
     def _check_channel(self) -> None:
         release, known = self.candidate.release, self._state.channels
@@ -252,16 +263,38 @@ class Memory:
         receipt = self._state.channels.get(self.candidate.release.channel)
         return [receipt.accepted_by(_HERE)] if receipt else []
 
-    def _receipt(self) -> Receipt:
-        """A new receipt, or the one that there is of the same release."""
-        there = self._known.receipt if self._known else None
-        for receipt in (self._state.channels.get(self.candidate.release.channel), there):
-            if receipt is not None and receipt.statement == self.candidate.statement:
-                return receipt
+    def _new_receipt(self) -> Receipt:
         return Receipt.of(self.candidate, self._gate.now, self.step, self._terms.agreed)
 
+    def _logged(self, receipt: Receipt) -> tuple[Receipt, AirgapError | None]:
+        """The receipt with its line in the audit log, or why there is none."""
+        try:
+            entry = append_entry(self._folder, self._facts("imported", receipt))
+        except AirgapError as problem:
+            return receipt, problem
+        return replace(receipt, audit=entry.digest), None
+
+    def _continued(self, receipt: Receipt) -> Receipt:
+        """What this host remembers of an earlier import of the same release stays.
+
+        What a release is, is taken from what was verified now: the registry may say anything.
+        """
+        earlier = self._state.channels.get(receipt.channel)
+        if earlier is None or earlier.statement != receipt.statement:
+            return receipt
+        return replace(
+            receipt,
+            accepted=earlier.accepted,
+            step=earlier.step,
+            agreed=tuple(dict.fromkeys((*earlier.agreed, *receipt.agreed))),
+            audit=earlier.audit or receipt.audit,
+        )
+
     def _keep_in_registry(self, kept: KeptReceipt) -> None:
+        known = self._known
         if self._remote is None:
+            return
+        if known and known.names == kept.names and known.receipt.tells_of(kept.receipt):
             return
         try:
             self._remote.keep(kept)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from airgap_importer.assignments import merged
-from airgap_importer.history.folder import load_state, locked_place, set_aside, write_state
+from airgap_importer.history.auditlog import read_entries
+from airgap_importer.history.folder import (
+    is_of_later_format,
+    load_state,
+    locked_place,
+    set_aside,
+    write_state,
+)
 from airgap_importer.history.receipt import Receipt
 from airgap_importer.history.registryreceipt import RegistryReceipts
 from airgap_importer.history.state import ImportState
@@ -39,12 +47,27 @@ def rebuild_state(
     with locked_place(folder, str(target), app) as place:
         try:
             state = load_state(folder, str(target), app)
-        except StateCorrupt:
+        except StateCorrupt as problem:
+            if is_of_later_format(place):
+                problem.explain(changed="nothing was changed")
+                raise
             set_aside(place)
             state = ImportState(str(target), app)
         known = state.channels.get(channel)
         if known is not None and known.sequence >= found.receipt.sequence:
             return known
         names = merged(state.names, found.names)
-        write_state(place, state.with_receipt(found.receipt, None, names))
-    return found.receipt
+        receipt = found.receipt
+        if receipt.audit not in _logged(folder):
+            # Its line is in the log of the host that imported it.
+            receipt = replace(receipt, audit="")
+        write_state(place, state.with_receipt(receipt, None, names))
+    return receipt
+
+
+def _logged(folder: Path) -> frozenset[str]:
+    """The digests of the lines of this host's log, as far as it can be read."""
+    try:
+        return frozenset(entry.digest for entry in read_entries(folder))
+    except StateCorrupt:
+        return frozenset()

@@ -60,6 +60,12 @@ class Receipt:
         """What its file is called: the sequence, and enough of the statement to tell it apart."""
         return f"{self.sequence}-{self.statement.hex[:12]}.json"
 
+    def tells_of(self, other: Receipt) -> bool:
+        """Whether this says the same about a release as another one, and of all that was agreed."""
+        facts = ("app", "channel", "version", "sequence", "statement", "created", "expires")
+        same = all(getattr(self, fact) == getattr(other, fact) for fact in facts)
+        return same and set(other.agreed) <= set(self.agreed)
+
     def accepted_by(self, keeper: str) -> Accepted:
         """The release as ``keeper`` remembers it."""
         return Accepted(self.version, self.sequence, self.statement, keeper)
@@ -96,18 +102,18 @@ def parse_receipt(fields: Fields, error: type[AirgapError]) -> Receipt:
     except ValueError:
         fields.refuse("an unknown step", "step")
     return Receipt(
-        fields.text("app"),
-        fields.text("channel"),
-        fields.text("version"),
+        _line(fields, "app", fields.text("app")),
+        _line(fields, "channel", fields.text("channel")),
+        _line(fields, "version", fields.text("version")),
         fields.count("sequence"),
         fields.digest("statement"),
         _time(fields, "created"),
         _time(fields, "expires"),
-        fields.texts("signers"),
+        tuple(_line(fields, "signers", text) for text in fields.texts("signers")),
         _time(fields, "accepted"),
         step,
-        fields.texts("agreed"),
-        fields.text("audit"),
+        tuple(_line(fields, "agreed", text) for text in fields.texts("agreed")),
+        _line(fields, "audit", fields.text("audit")),
     )
 
 
@@ -120,6 +126,13 @@ def check_format(fields: Fields, error: type[AirgapError]) -> None:
             where=fields.place,
             next_step="use the newer airgap-import that wrote it",
         )
+
+
+def _line(fields: Fields, key: str, text: str) -> str:
+    """A text that cannot look like something else where people read it."""
+    if not text.isprintable():
+        fields.refuse("characters that cannot be shown", key)
+    return text
 
 
 def _time(fields: Fields, key: str) -> datetime:
