@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from airgap_shared.errors import KeyFileInvalid
-from airgap_shared.trust.keys import RSA_BITS_LIMIT
+from airgap_shared.trust.keys import RSA_BITS_LIMIT, refuse_second_block
 
 _RSA_BITS = 2048
 _ACCEPTED = f"use ECDSA P-256, Ed25519, or RSA of {_RSA_BITS} to {RSA_BITS_LIMIT} bits"
@@ -73,9 +73,10 @@ def parse_image_key(pem: bytes, where: str = "") -> ImageKey:
     """Read a ``BEGIN PUBLIC KEY`` file (``cosign.pub``).
 
     Raises:
-        KeyFileInvalid: something else, or a key of a kind that is not accepted.
+        KeyFileInvalid: something else, more than one key, or one of a kind that is not accepted.
 
     """
+    refuse_second_block(pem, where)
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as problem:

@@ -93,7 +93,7 @@ def parse_public_key(pem: bytes, where: str = "") -> PublicKey:
     """Read a ``BEGIN PUBLIC KEY`` file.
 
     Raises:
-        KeyFileInvalid: something else, or a key of a kind that is not accepted.
+        KeyFileInvalid: something else, more than one key, or one of a kind that is not accepted.
 
     """
     if b"PRIVATE KEY" in pem[:KEY_FILE_LIMIT]:
@@ -102,11 +102,20 @@ def parse_public_key(pem: bytes, where: str = "") -> PublicKey:
             where=where,
             next_step="give the public key (.pub); keep the private key off this machine",
         )
+    refuse_second_block(pem, where)
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as problem:
         raise KeyFileInvalid("not a public key in PEM form", where=where) from problem
     return public_key_of(key, where)
+
+
+def refuse_second_block(pem: bytes, where: str) -> None:
+    """Raise :class:`KeyFileInvalid` for more than one PEM block: only the first would count."""
+    if pem.count(b"-----BEGIN") > 1:
+        raise KeyFileInvalid(
+            "more than one key in one place", where=where, next_step="give each key by itself"
+        )
 
 
 def public_key_of(key: object, where: str = "") -> PublicKey:

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airgap_shared.errors import KeyFileInvalid
+from airgap_shared.trust.imagekeys import parse_image_key
 from airgap_shared.trust.keys import PublicKey, parse_public_key
 from airgap_shared.trust.privatekey import PrivateKey, parse_private_key
 from support.keys import fixed_key
@@ -218,6 +219,17 @@ def test_a_private_key_is_not_taken_for_a_public_one(passphrase: bytes | None) -
     with pytest.raises(KeyFileInvalid, match="this is a private key") as caught:
         parse_public_key(KEY.to_pem(passphrase))
     assert "keep the private key off this machine" in caught.value.next_step
+
+
+@pytest.mark.parametrize("between", [b"", b"\n", b"and another:\n"])
+def test_two_keys_in_one_file_are_refused(between: bytes) -> None:
+    both = KEY.public_key.pem + between + fixed_key(2).public_key.pem
+    for read in (parse_public_key, parse_image_key):
+        with pytest.raises(KeyFileInvalid, match="more than one key") as caught:
+            read(both, "both.pub")
+        assert caught.value.where == "both.pub"
+    commented = b"the vendor's\n" + KEY.public_key.pem + b"from 2026 on\n"
+    assert parse_public_key(commented) == KEY.public_key
 
 
 def test_one_key_in_two_encodings_is_one_key() -> None:
