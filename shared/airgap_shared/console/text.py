@@ -17,6 +17,11 @@ def printable(text: str) -> str:
     )
 
 
+def in_one_line(text: str) -> str:
+    """The text as :func:`printable` writes it, line ends as well."""
+    return printable(text).replace("\n", "\\n")
+
+
 def byte_size(count: int) -> str:
     """A number of bytes with three digits and a decimal unit."""
     value = float(count)

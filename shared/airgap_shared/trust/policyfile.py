@@ -16,12 +16,14 @@ from airgap_shared.trust.policy import AppTrust, Quorum, Revocation, TrustedKey,
 POLICY_LIMIT = 1 << 20
 ENTRY_LIMIT = 256
 #: A hundred years: more would be a slip of the hand, and overflow times.
-_DAYS_LIMIT = 36_500
+DAYS_LIMIT = 36_500
 _SKEW_LIMIT = 365 * 86_400
 _TEXT_LIMIT = 500
 ANY = "*"
 _AT_IMPORT, _AT_CREATION = "import", "created"
 _KEY_ID = re.compile(r"SHA256:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]")
+#: What ends a line or moves the cursor would let a text pass for lines of the report it is in.
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
 _LABEL = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
 _PREFIX = re.compile(r"[A-Za-z0-9.:\[\]-]+(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 
@@ -156,7 +158,7 @@ def _app(fields: Fields, keys: Mapping[str, PublicKey]) -> AppTrust:
         *("name", "channel", "keys", "threshold"),
         *("max_age_days", "allow_rollback", "registry_prefix"),
     )
-    days = _number(fields, "max_age_days", 1, _DAYS_LIMIT) if "max_age_days" in fields else None
+    days = _number(fields, "max_age_days", 1, DAYS_LIMIT) if "max_age_days" in fields else None
     quorum = _quorum(fields, keys)
     name = _label(fields, "name")
     return AppTrust(
@@ -239,6 +241,8 @@ def _text(fields: Fields, key: str) -> str:
     text = fields.optional_text(key) or ""
     if len(text) > _TEXT_LIMIT:
         fields.refuse(f"longer than {_TEXT_LIMIT} characters", key)
+    if _CONTROL.search(text):
+        fields.refuse("line ends and control characters are not allowed in it", key)
     return text
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airgap_shared.console.text import byte_size, printable, table
+from airgap_shared.console.text import byte_size, in_one_line, printable, table
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,12 @@ def test_what_is_shown_can_be_printed(text: str) -> None:
     assert all(character.isprintable() or character == "\n" for character in shown)
     assert printable(shown) == shown
     shown.encode()
+
+
+@given(st.text())
+def test_one_line_stays_one(text: str) -> None:
+    assert in_one_line(f"{text}\n{text}").isprintable()
+    assert in_one_line("a\nb\u202e") == "a\\nb\\u202e"
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ KEYS = sorted(
 TIMES = st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(microsecond=0))
 _PRINTABLE = st.characters(min_codepoint=33, max_codepoint=126)
 LABELS = st.text(_PRINTABLE, min_size=1, max_size=20).filter("*".__ne__)
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=50)
 KEY_IDS = st.sampled_from([key.key_id for key in KEYS])
 PREFIXES = st.sampled_from(["", "registry.corp", "r.corp:5000/shop", "[::1]:5000/a/b", "r/a-b_c.d"])
 
@@ -202,6 +202,8 @@ REFUSED: dict[str, Change] = {
     "a time with an offset": changed(f"keys|{FIRST}|not_after", "2027-01-01T00:00:00+02:00"),
     "an end before the start": changed(f"keys|{FIRST}|not_after", "2024-01-01T00:00:00Z"),
     "an owner who is a number": changed(f"keys|{FIRST}|owner", 1),
+    "an owner of two lines": changed(f"keys|{FIRST}|owner", "vendor\n  SHA256:AAAA  fake"),
+    "a reason of two lines": changed("revoked|0|reason", "stolen\nupdates: 1 of SHA256:AAAA"),
     "a revocation of nothing": changed("revoked|0|key", ""),
     "a revocation with a slip": changed("revoked|0|key", KEYS[2].key_id[:-1]),
     "a revocation that ssh-keygen does not print": changed("revoked|0|key", KEYS[2].key_id + "="),
@@ -225,6 +227,31 @@ def test_anything_else_is_refused(name: str) -> None:
         parse_policy(json.dumps(whole).encode(), "policy.json")
     assert caught.value.exit_code == 2
     assert caught.value.what
+
+
+CONTROLS = [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029"]
+
+
+@pytest.mark.parametrize("path", [f"keys|{FIRST}|owner", "revoked|0|reason"])
+def test_no_text_holds_a_control_character(path: str) -> None:
+    for character in CONTROLS:
+        whole = document()
+        changed(path, f"a{character}b")(whole)
+        with pytest.raises(PolicyInvalid, match="control characters") as caught:
+            parse_policy(json.dumps(whole).encode(), "policy.json")
+        assert caught.value.where.endswith(path.rsplit("|", maxsplit=1)[-1])
+    for character in (" ", "~", "\xa0", "é", "\u2027", "\u202a"):
+        whole = document()
+        changed(path, f"a{character}b")(whole)
+        parse_policy(json.dumps(whole).encode())
+
+
+def test_two_keys_under_one_id_are_refused() -> None:
+    whole = document()
+    whole["keys"][FIRST]["pem"] += KEYS[1].pem.decode()
+    with pytest.raises(PolicyInvalid, match="more than one key") as caught:
+        parse_policy(json.dumps(whole).encode(), "policy.json")
+    assert caught.value.where.endswith(f"{FIRST}.pem")
 
 
 @pytest.mark.parametrize("threshold", [0, -1, 3, 2**40, None, "2", 2.0, True])
