@@ -28,7 +28,7 @@ from airgap_shared.console.trusting import (
 
 if TYPE_CHECKING:
     from airgap_shared.trust.keys import PublicKey
-    from airgap_shared.trust.policy import AppTrust, TrustPolicy
+    from airgap_shared.trust.policy import TrustPolicy
 
 trust = typer.Typer(
     help="Make, show and change the policy that says whom this host trusts, and for what.",
@@ -56,7 +56,7 @@ QuorumOption = Annotated[
 ]
 AgeOption = Annotated[
     int | None,
-    typer.Option("--max-age-days", metavar="N", help="Take no bundle made longer ago.", min=1),
+    typer.Option("--max-age-days", metavar="N", help="Take no bundle made longer ago."),
 ]
 PrefixOption = Annotated[
     str,
@@ -100,7 +100,7 @@ def create(
         from airgap_shared.trust.policyfile import compose_policy, parse_policy
 
         public = tuple(dict.fromkeys(read_public_keys(keys)))
-        age = timedelta(days=max_age_days) if max_age_days is not None else None
+        age = _age(max_age_days)
         entries = tuple(
             AppTrust(
                 *(public, _app_name(name), channel, threshold, age),
@@ -188,7 +188,7 @@ def add_app(
         from airgap_shared.trust.policy import AppTrust
         from airgap_shared.trust.policyedits import with_app
 
-        age = timedelta(days=max_age_days) if max_age_days is not None else None
+        age = _age(max_age_days)
 
         def change(before: TrustPolicy) -> TrustPolicy:
             keys = _keys_named(before, key_ids)
@@ -274,19 +274,26 @@ def update(
         from airgap_shared.console.files import read_input
         from airgap_shared.stores.policystore import hold_policy
         from airgap_shared.trust.envelope import ENVELOPE_LIMIT, parse_envelope
-        from airgap_shared.trust.policyupdate import accept_successor, compose_policy_statement
+        from airgap_shared.trust.policyupdate import (
+            accept_successor,
+            compose_acceptance,
+            compose_policy_statement,
+        )
 
         raw = read_input(signed, ENVELOPE_LIMIT)
         envelope = parse_envelope(raw)
-        moment = parse_moment(now, "--now") if now else clock_reading()
+        clock = clock_reading()
+        moment = parse_moment(now, "--now") if now else clock
         with hold_policy(policy) as held:
             if envelope.payload == compose_policy_statement(held.policy):
                 _print_policy(held.policy, f"{policy} is this version already", form)
                 return
             successor = accept_successor(envelope, held.policy, moment)
-            held.replace(successor.policy, raw)
+            acceptance = compose_acceptance(successor, moment, clock) if now else b""
+            held.replace(successor.policy, raw, acceptance)
         by = ", ".join(key.key_id for key in successor.signers)
-        _print_policy(successor.policy, f"{policy} was updated, signed by {by}", form)
+        judged = f", judged by --now {now}, which is recorded" if now else ""
+        _print_policy(successor.policy, f"{policy} was updated, signed by {by}{judged}", form)
 
 
 def _edit(
@@ -308,6 +315,7 @@ def _edit(
             held.replace(changed)
         _print_policy(changed, f"{path} was changed", form)
         return
+    _refuse_in_force(draft, path)
     version = load_policy(path).version + 1
     before = load_policy(draft) if policy_exists(draft) else load_policy(path)
     changed = _valid(replace(change(before), version=version), draft)
@@ -315,11 +323,38 @@ def _edit(
     _print_policy(changed, f"wrote {draft}; {path} was not changed", form)
 
 
+def _refuse_in_force(draft: Path, policy: Path) -> None:
+    """A draft has no lock and no history, so it must not be the policy, by whatever name."""
+    from contextlib import suppress
+
+    from airgap_shared.errors import UsageError
+
+    with suppress(OSError):
+        if draft.samefile(policy):
+            raise UsageError(
+                "the draft would take the place of the policy",
+                where=f"--draft {draft}",
+                changed="nothing was changed",
+                next_step="name another file, or leave --draft out to change the policy itself",
+            )
+
+
 def _valid(policy: TrustPolicy, path: Path) -> TrustPolicy:
     """What every reader will make of it; refused here, rather than by the next command."""
     from airgap_shared.trust.policyfile import compose_policy, parse_policy
 
     return parse_policy(compose_policy(policy), str(path))
+
+
+def _age(days: int | None) -> timedelta | None:
+    from airgap_shared.errors import UsageError
+    from airgap_shared.trust.policyfile import DAYS_LIMIT
+
+    if days is None:
+        return None
+    if not 1 <= days <= DAYS_LIMIT:
+        raise UsageError(f"expected a number from 1 to {DAYS_LIMIT}", where="--max-age-days")
+    return timedelta(days=days)
 
 
 def _app_name(name: str) -> str | None:
@@ -351,46 +386,16 @@ def _keys_named(policy: TrustPolicy, key_ids: list[str] | None) -> tuple[PublicK
 
 
 def _print_policy(policy: TrustPolicy, done: str, form: Format) -> None:
+    from airgap_importer.policyreport import report_lines
+    from airgap_shared.console.text import in_one_line
     from airgap_shared.trust.policyedits import unreachable
     from airgap_shared.trust.policyfile import policy_document
 
     warnings = unreachable(policy)
+    lines = [done, "", *report_lines(policy), *(f"warning: {text}" for text in warnings)]
     print_result(
         {"policy": policy_document(policy), "warnings": warnings},
-        "\n".join([done, *_lines(policy), *(f"warning: {text}" for text in warnings)]),
+        # No text of a policy or file name makes lines that are not ours.
+        "\n".join(map(in_one_line, lines)),
         form,
     )
-
-
-def _lines(policy: TrustPolicy) -> list[str]:
-    from airgap_shared.oci.moment import format_time
-
-    lines = [f"\nversion {policy.version}", "keys:"]
-    for key in policy.keys:
-        times = [
-            f"{word} {format_time(moment)}"
-            for word, moment in (("from", key.not_before), ("until", key.not_after))
-            if moment is not None
-        ]
-        state = "REVOKED" if policy.is_revoked(key.key.key_id) else key.key.scheme.value
-        lines.append("  " + "  ".join((key.key.key_id, state, key.owner or "-", *times)))
-    lines += ["applications:", *(f"  {_about(app)}" for app in policy.apps)]
-    if policy.revoked:
-        lines.append("revoked:")
-        lines += [f"  {entry.key_id}  {entry.reason or '-'}" for entry in policy.revoked]
-    lines += [
-        f"updates: {quorum.threshold} of {', '.join(key.key_id for key in quorum.keys)}"
-        for quorum in policy.update_quorums
-    ]
-    return lines
-
-
-def _about(app: AppTrust) -> str:
-    facts = [f"{app}: {app.threshold} of {', '.join(key.key_id for key in app.keys)}"]
-    if app.max_age is not None:
-        facts.append(f"at most {app.max_age.days} days old")
-    if app.registry_prefix:
-        facts.append(f"into {app.registry_prefix} only")
-    if app.allow_rollback:
-        facts.append("may go back")
-    return "; ".join(facts)

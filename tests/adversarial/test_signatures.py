@@ -534,11 +534,12 @@ class TestPolicyFiles:
         path.chmod(mode)
         assert f"chmod go-w {path}" in self._refused(victim, draft, key, path).err
 
+    @pytest.mark.parametrize("mode", [0o777, 0o775])
     def test_in_a_folder_that_others_can_write(
-        self, victim: Victim, draft: Draft, key: Key, path: Path
+        self, victim: Victim, draft: Draft, key: Key, path: Path, mode: int
     ) -> None:
-        path.parent.chmod(0o777)
-        assert f"chmod o-w {path.parent}" in self._refused(victim, draft, key, path).err
+        path.parent.chmod(mode)
+        assert f"chmod go-w {path.parent}" in self._refused(victim, draft, key, path).err
 
     def test_behind_a_link(self, victim: Victim, draft: Draft, key: Key, path: Path) -> None:
         link = path.with_name("link.json")

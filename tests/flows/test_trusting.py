@@ -108,6 +108,7 @@ def test_one_that_is_there_is_not_made_anew(folder: Path) -> None:
         (("--key", "vendor.pub", "--app", "shop", "--registry-prefix", "https://r"),
          "PolicyInvalid"),
         (("--key", "vendor.key", "--app", "shop"), "KeyFileInvalid"),
+        (("--key", "vendor.pub", "--app", "shop", "--owner", "a\nb"), "PolicyInvalid"),
     ],
 )  # fmt: skip
 def test_a_policy_that_cannot_be_is_not_made(
@@ -163,6 +164,52 @@ def test_another_application(folder: Path) -> None:
         refused(here(folder, *wrong), 2, name)
 
 
+@pytest.mark.parametrize("days", ["0", "36501", "1000000000000", "9" * 40])
+def test_an_age_beyond_time_is_a_slip_on_the_command_line(folder: Path, days: str) -> None:
+    before = tree_of(folder)
+    create = ("create", "-o", "other.json", "--key", "vendor.pub", "--app", "shop")
+    for command in (create, ("add-app", "shop", "--policy", "policy.json")):
+        said = refused(trust(folder, *command, "--max-age-days", days), 2, "UsageError").err
+        assert "--max-age-days" in said
+        assert "a number from 1 to 36500" in said
+    assert tree_of(folder) == before
+    succeeded(here(folder, "add-app", "shop", "--max-age-days", "36500"))
+
+
+def test_no_name_makes_lines_of_a_report(folder: Path) -> None:
+    name = "policy.json\nupdates: 1 of SHA256:AAAA"
+    (folder / "policy.json").rename(folder / name)
+    said = succeeded(trust(folder, "show", "--policy", name)).out
+    assert said.startswith("policy.json\\nupdates: 1 of SHA256:AAAA\n\nversion 1\nkeys:\n")
+    assert "\nupdates: 1 of SHA256:AAAA" not in said
+
+
+class TestDraftThatIsThePolicy:
+    """A draft has neither lock nor history, so it may not be the policy in force."""
+
+    @pytest.mark.parametrize(
+        "name",
+        ["policy.json", "./policy.json", "new/../policy.json", "link", "hard", "up/policy.json"],
+    )
+    def test_it_is_refused(self, folder: Path, name: str) -> None:
+        (folder / "new").mkdir()
+        (folder / "link").symlink_to("policy.json")
+        (folder / "hard").hardlink_to(folder / "policy.json")
+        (folder / "up").symlink_to(".")
+        before = (folder / "policy.json").read_bytes()
+        left = tree_of(folder)
+        for command in (
+            ("add-key", "next.pub", "--app", "shop"),
+            ("add-app", "bank"),
+            ("revoke", key_id(folder, "next"), "--reason", "lost"),
+        ):
+            said = refused(here(folder, *command, "--draft", name), 2, "UsageError").err
+            assert f"--draft {Path(name)}" in said
+        assert (folder / "policy.json").read_bytes() == before
+        assert tree_of(folder) == left
+        succeeded(here(folder, "add-key", "next.pub", "--draft", "new/policy.json"))
+
+
 class TestA21:
     """Versions that come signed from elsewhere."""
 
@@ -214,6 +261,25 @@ class TestA21:
         after = tree_of(ready)
         assert "already" in succeeded(here(ready, "update", signed)).out
         assert tree_of(ready) == after
+
+    def test_what_only_an_expired_key_signed_is_recorded_with_the_claimed_time(
+        self, ready: Path
+    ) -> None:
+        end = ("--not-after", "2026-06-01", "--policy", "policy.json")
+        succeeded(trust(ready, "add-key", "vendor.pub", *end))
+        succeeded(here(ready, "add-key", "next.pub", "--app", "shop", "--draft", "5.json"))
+        signed = self._sign(ready, "5.json", "vendor")
+        self._keeps(ready, signed, 11, "SignatureThresholdNotMet")
+        said = succeeded(here(ready, "update", signed, "--now", "2026-05-01")).out
+        assert "judged by --now 2026-05-01, which is recorded" in said
+        assert history(ready)[-2:] == ["5.accepted.json", "5.dsse.json"]
+        record = json.loads((ready / "policy.history" / "5.accepted.json").read_text())
+        assert record.pop("clock") >= "2026-06-01T00:00:00Z"
+        assert record == {
+            "version": 5,
+            "now": "2026-05-01T00:00:00Z",
+            "signers": [key_id(ready, "vendor")],
+        }
 
     @pytest.mark.parametrize("version", [2, 3, 5])
     def test_none_but_the_next_one(self, ready: Path, version: int) -> None:

@@ -51,7 +51,7 @@ def write_policy(path: Path, policy: TrustPolicy) -> None:
     """Write a policy that is not in force: the old file or the new one, whole.
 
     Raises:
-        PolicyInvalid: its folder is missing, or anybody can write it.
+        PolicyInvalid: its folder is missing, or others than root and the caller can write it.
         OutputNotWritable, DiskFull: it could not be written.
 
     """
@@ -68,8 +68,11 @@ class HeldPolicy:
     raw: bytes
     policy: TrustPolicy
 
-    def replace(self, policy: TrustPolicy, signed: bytes = b"") -> None:
+    def replace(self, policy: TrustPolicy, signed: bytes = b"", acceptance: bytes = b"") -> None:
         """Put another version into force; the old one, and what was signed, go into the history.
+
+        So does the record of how it was judged, where that needs one. All of it is there before
+        the new version is in force.
 
         The file is the old one or the new one, whole, whenever this is interrupted.
 
@@ -83,6 +86,8 @@ class HeldPolicy:
                 _keep(history, f"{self.policy.version}.json", self.raw)
                 if signed:
                     _keep(history, f"{policy.version}.dsse.json", signed)
+                if acceptance:
+                    _keep(history, f"{policy.version}.accepted.json", acceptance)
                 os.fsync(history)
             _write(self.folder, self.path.name, content)
 
@@ -117,16 +122,29 @@ def _opened_folder(path: Path) -> Iterator[int]:
     except OSError as problem:
         raise PolicyInvalid(f"cannot read: {problem.strerror}", where=str(path)) from problem
     try:
-        mode = os.fstat(folder).st_mode
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            raise PolicyInvalid(
-                "anybody can replace the policy: its folder is writable for all",
-                where=str(path.parent),
-                next_step=f"chmod o-w {path.parent}",
-            )
+        _check_folder(os.fstat(folder), path.parent)
         yield folder
     finally:
         os.close(folder)
+
+
+def _check_folder(status: os.stat_result, path: Path) -> None:
+    """Whoever may rename files in it can put another one of root's in the place of the policy."""
+    if status.st_uid not in (_ROOT, os.geteuid()):
+        raise PolicyInvalid(
+            "another user can replace the policy: its folder belongs to that user",
+            where=str(path),
+            next_step=f"chown root {path}",
+        )
+    if status.st_mode & stat.S_ISVTX or not status.st_mode & _OTHERS_WRITE:
+        return
+    for_all = status.st_mode & stat.S_IWOTH
+    who, whom = ("anybody", "for all") if for_all else ("others", "for its group")
+    raise PolicyInvalid(
+        f"{who} can replace the policy: its folder is writable {whom}",
+        where=str(path),
+        next_step=f"chmod go-w {path}",
+    )
 
 
 def _read(folder: int, path: Path) -> bytes:

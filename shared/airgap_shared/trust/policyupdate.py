@@ -21,6 +21,7 @@ from airgap_shared.errors import (
     StatementInvalid,
 )
 from airgap_shared.oci.fields import Fields, parse_json
+from airgap_shared.oci.moment import format_time
 from airgap_shared.trust.envelope import PAYLOAD_TYPE, Envelope
 from airgap_shared.trust.keys import PublicKey
 from airgap_shared.trust.policy import TrustPolicy
@@ -107,6 +108,21 @@ def accept_successor(envelope: Envelope, current: TrustPolicy, now: datetime) ->
     old = _require(envelope, current, successor, now, "of the policy in force")
     new = _require(envelope, successor, current, now, "of the new policy itself")
     return Successor(successor, tuple(dict.fromkeys((*old, *new))))
+
+
+def compose_acceptance(successor: Successor, now: datetime, clock: datetime) -> bytes:
+    """The record of a policy that was judged by a time that the caller claimed.
+
+    A JSON object: ``version``, ``now`` as claimed, what the ``clock`` said, and the ids of the
+    ``signers`` that counted at the claimed time.
+    """
+    document = {
+        "version": successor.policy.version,
+        "now": format_time(now),
+        "clock": format_time(clock),
+        "signers": [key.key_id for key in successor.signers],
+    }
+    return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode("ascii")
 
 
 def _require(

@@ -56,9 +56,34 @@ def test_a_policy_that_anybody_can_replace_is_none(path: Path) -> None:
     path.parent.chmod(0o777)
     with pytest.raises(PolicyInvalid, match="anybody can replace") as caught:
         load_policy(path)
-    assert caught.value.next_step == f"chmod o-w {path.parent}"
+    assert caught.value.next_step == f"chmod go-w {path.parent}"
     path.parent.chmod(0o1777)
     assert load_policy(path) == POLICY
+
+
+def test_a_policy_that_a_group_can_replace_is_none(path: Path) -> None:
+    path.parent.chmod(0o775)
+    with pytest.raises(PolicyInvalid, match="writable for its group") as caught:
+        load_policy(path)
+    assert caught.value.where == str(path.parent)
+    assert caught.value.next_step == f"chmod go-w {path.parent}"
+    with pytest.raises(PolicyInvalid), hold_policy(path):
+        pass
+    with pytest.raises(PolicyInvalid):
+        write_policy(path, NEXT)
+    path.parent.chmod(0o1775)
+    assert load_policy(path) == POLICY
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o755, 0o1777])
+def test_a_policy_in_the_folder_of_another_user_is_none(path: Path, mode: int) -> None:
+    os.chown(path.parent, 65534, 65534)
+    path.parent.chmod(mode)
+    with pytest.raises(PolicyInvalid, match="folder belongs to") as caught:
+        load_policy(path)
+    assert caught.value.where == str(path.parent)
+    assert caught.value.next_step == f"chown root {path.parent}"
 
 
 @needs_root
@@ -114,6 +139,12 @@ def test_a_version_takes_the_place_of_another(path: Path) -> None:
     assert (history / "4.dsse.json").read_bytes() == b"signed"
     names = {entry.name for entry in path.parent.rglob("*")}
     assert names == {"policy.json", "policy.history", "3.json", "4.dsse.json"}
+
+
+def test_how_a_version_was_judged_is_kept_before_it_is_in_force(path: Path) -> None:
+    with hold_policy(path) as held:
+        held.replace(NEXT, b"signed", b"by another clock")
+    assert (path.parent / "policy.history" / "4.accepted.json").read_bytes() == b"by another clock"
 
 
 def test_the_umask_does_not_matter(path: Path) -> None:
