@@ -88,13 +88,17 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What an import is going to do, found out before anything is changed."""
+    """What an import is going to do, found out before anything is changed.
+
+    ``receipts`` is the repository for receipts, empty where the target has no place for one.
+    """
 
     names: Names
     relocation: Relocation
     overlay: Overlay
     plan: PushPlan
     place: Path
+    receipts: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +141,12 @@ class Application:
             plan, groundwork = prepared.plan, self.groundwork(prepared.names.profile)
             missing, refusal = Missing(), None
             try:
-                missing = groundwork.find(plan, self._receipts, self.jobs)
+                missing = groundwork.find(plan, prepared.receipts, self.jobs)
                 groundwork.insist(missing, choices.create)
             except (RegistryAuthError, RegistryRejected) as problem:
                 problem.explain(changed=story.changed)
                 refusal = problem
-            if not missing.places:
+            if prepared.receipts and not missing.places:
                 self.memory.settle(self.registry)
             probe = Probe(
                 missing.places,
@@ -167,13 +171,14 @@ class Application:
             prepared = self._prepare(choices)
             push = Push(self.bundle, prepared.plan, self.registry, self.jobs)
             groundwork = self.groundwork(prepared.names.profile)
-            missing = groundwork.find(prepared.plan, self._receipts, self.jobs)
+            missing = groundwork.find(prepared.plan, prepared.receipts, self.jobs)
             groundwork.insist(missing, choices.create)
             app = self.bundle.statement.release.app
             opened = open_overlay_directory(self.output, app, prepared.place)
             with opened as directory, self.memory.writing():
                 groundwork.make(missing, self.jobs, functools.partial(self._made, story))
-                self.memory.settle(self.registry)
+                if prepared.receipts:
+                    self.memory.settle(self.registry)
                 story.changed = _UNSEEN
                 push.send(self.progress)
                 if choices.read_back:
@@ -206,9 +211,11 @@ class Application:
         """Everything that can fail before anything is changed."""
         place = check_overlay_directory(self.output, self.bundle.statement.release.app)
         self.registry.ping()
-        self.memory.ask_registry(self.registry)
         introduction = self.registry.introduction()
         profile = profile_of(self.target.registry, introduction, choices.registry_kind)
+        receipts = self._place_for_receipts(profile)
+        if receipts:
+            self.memory.ask_registry(self.registry)
         scheme = Names(choices.naming, profile)
         relocation = self._relocate(scheme)
         overlay = self._compose(relocation, choices.outputs)
@@ -221,7 +228,9 @@ class Application:
         plan = planner.plan(choices.move_tags, placed)
         check_manifests(plan, profile)
         check_medium(plan, profile, self.bundle.medium.random_access)
-        return Prepared(scheme, relocation, overlay, plan, place)
+        if not receipts:
+            self._tell_of_no_receipts(profile)
+        return Prepared(scheme, relocation, overlay, plan, place, receipts)
 
     def _made(self, story: _Story, place: Place) -> None:
         """Tell and remember that something was created."""
@@ -229,9 +238,17 @@ class Application:
         self.progress.note(f"created the {place} in {self.target.registry}")
         story.changed = f"created: {', '.join(self.memory.made)}; nothing else was changed"
 
-    @property
-    def _receipts(self) -> str:
-        return self.target.repository(RECEIPTS)
+    def _place_for_receipts(self, profile: RegistryProfile) -> str:
+        repository = self.target.repository(RECEIPTS)
+        return repository if profile.takes_path(repository) else ""
+
+    def _tell_of_no_receipts(self, profile: RegistryProfile) -> None:
+        self.progress.note(
+            f"warning: the target has no place for receipts: {profile.title} takes no repository "
+            f"{self.target.repository(RECEIPTS)}, only {profile.shape}; older bundles are "
+            "recognised by this host alone; give another --image-namespace, or, if this is no "
+            f"{profile.title}, add --registry-type distribution"
+        )
 
     def _prove(
         self, directory: OverlayDirectory, prepared: Prepared, push: Push, renderer: Renderer

@@ -51,7 +51,7 @@ class Groundwork:
     def find(self, plan: PushPlan, extra: str, jobs: int) -> Missing:
         """Try in all repositories whether they can be pushed to; nothing stays of it.
 
-        ``extra`` is a repository that is wanted, but can be done without.
+        ``extra`` is a repository that is wanted, but can be done without; empty for none.
 
         Raises:
             RegistryAuthError, RegistryRejected: some cannot, and creating would not help.
@@ -65,7 +65,7 @@ class Groundwork:
         standing = {name: one for name, one in refused.items() if name not in missing}
         if standing:
             self._refuse(standing, len(plan.written))
-        if missing and extra not in plan.written:
+        if missing and extra and extra not in plan.written:
             missing |= self._told_by(push_refusals([extra], self._registry, 1))
         return _gathered(missing)
 

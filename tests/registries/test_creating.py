@@ -245,6 +245,49 @@ def test_a_place_that_appears_meanwhile_is_fine(
     assert stage.content() == first.content()
 
 
+_NO_PLACE = "warning: the target has no place for receipts"
+
+
+@pytest.mark.parametrize("row", [_ROWS["harbor"], _ROWS["quay"]], ids=["harbor", "quay"])
+def test_no_project_is_made_for_receipts_alone(
+    prepare: Callable[[Row], Stage], first: Release, row: Row
+) -> None:
+    """Without a namespace, the name of the repository for receipts would be one of a project."""
+    stage = prepare(row)
+    stage.namespace, stage.options = "", (*stage.options, "--naming", "path")
+
+    planned = succeeded(stage.apply(first, CREATE, "--dry-run", "--format", "json"))
+    done = succeeded(stage.apply(first, CREATE, "--format", "json"))
+
+    made = json.loads(done.out)["created"]
+    assert sorted(json.loads(planned.out)["missing"]) == sorted(made)
+    assert {"docker.io", "ghcr.io"} <= stage.behaviour.site.existing
+    assert "airgap-receipts" not in " ".join([*made, *stage.behaviour.site.existing])
+    for one in (planned, done):
+        assert one.err.count(_NO_PLACE) == one.err.count("warning") == 1
+        assert "recognised by this host alone" in one.err
+        assert "another --image-namespace" in one.err
+    assert stage.proxy.requests("", "airgap-receipts") == []
+
+
+@rows(lambda row: row.id in ("gar", "ghcr", "nexus", "artifactory"))
+def test_where_receipts_have_no_place_none_are_looked_for(
+    make_stage: MakeStage, first: Release, second: Release, row: Row
+) -> None:
+    stage = make_stage(row)
+    project = "acme-alone" if row.id == "gar" else ""
+    stage.namespace, stage.options = project, (*stage.options, "--naming", "path")
+    prefix = f"{project}/" if project else ""
+    stage.behaviour.site.existing |= {f"{prefix}docker.io", f"{prefix}ghcr.io"}
+
+    for options in (("--dry-run",), (), ()):
+        done = succeeded(stage.apply(second, *options))
+        assert done.err.count(_NO_PLACE) == done.err.count("warning") == 1
+    assert stage.proxy.requests("", "airgap-receipts") == []
+    # This host remembers.
+    refused(stage.apply(first), 12, "RollbackDetected")
+
+
 def test_what_can_be_written_and_not_read_is_refused_first(
     make_stage: MakeStage, first: Release
 ) -> None:
