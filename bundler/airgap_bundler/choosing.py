@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from airgap_bundler.attaching import Attaching
 from airgap_bundler.checking import check_signatures
 from airgap_bundler.imagekeys import NO_KEYS, ImageKeys, parse_image_keys
-from airgap_bundler.mirrors import Location, parse_mirrors
+from airgap_bundler.mirrors import Mirrors, parse_mirrors
 from airgap_bundler.pinning import PinnedImage, Pinning
 from airgap_bundler.resolving import Resolving
 from airgap_shared.console.files import read_key_file
@@ -22,7 +22,7 @@ from airgap_shared.stores.progress import Progress
 class Wishes:
     """Where images are found, which parts of them are wanted, and what has to travel along."""
 
-    locate: Callable[[Reference], Location]
+    mirrors: Mirrors
     platforms: tuple[Platform, ...]
     with_attached: bool = True
     keys: ImageKeys = NO_KEYS
@@ -41,7 +41,7 @@ def compose_wishes(
 
     """
     keys = parse_image_keys(image_keys or (), read_key_file)
-    return Wishes(parse_mirrors(mirrors or ()).locate, platforms, with_attached, keys)
+    return Wishes(parse_mirrors(mirrors or ()), platforms, with_attached, keys)
 
 
 def resolve(
@@ -55,16 +55,18 @@ def resolve(
     """Pin all images, find what is attached to them, and check their signatures.
 
     Raises:
-        UsageError: a key for images that are not there.
+        UsageError: a key, or a mirror, for images that are not there.
         ImageSignatureInvalid: images are not signed as they must be.
         AirgapError: as :meth:`Pinning.pin`.
 
     """
     wishes.keys.refuse_idle(references)
+    wishes.mirrors.refuse_idle(references)
     shelf = resolving.shelf()
     attaching = Attaching.beside(references, open_registry, progress, shelf)
     attach = (attaching.attach,) if wishes.with_attached or wishes.keys else ()
-    pinning = Pinning(wishes.locate, open_registry, wishes.platforms, progress, shelf, *attach)
+    locate = wishes.mirrors.locate
+    pinning = Pinning(locate, open_registry, wishes.platforms, progress, shelf, *attach)
     pinned = resolving.pin(pinning, references, jobs)
     if wishes.keys:
         pinned = check_signatures(pinned, wishes.keys)

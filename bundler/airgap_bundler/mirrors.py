@@ -11,6 +11,7 @@ from airgap_shared.oci.reference import (
     Reference,
     is_valid_registry,
     is_valid_repository,
+    without_user,
 )
 
 _EVERYTHING = "*"
@@ -57,6 +58,21 @@ class Mirrors:
             rest = reference.name[len(rule.prefix) :].lstrip("/")
         return Location(rule.registry, "/".join(part for part in (rule.path, rest) if part))
 
+    def refuse_idle(self, images: Sequence[Reference]) -> None:
+        """Raise :class:`UsageError` for a prefix that no image has: it is misspelt.
+
+        Images would be read from where nobody wants to. ``*`` is for whatever there is.
+        """
+        for rule in self.rules:
+            used = any(_covers(rule.prefix, image.name) for image in images)
+            if rule.prefix != _EVERYTHING and not used:
+                raise UsageError(
+                    f"no image has a name that begins with {rule.prefix}",
+                    where="--mirror",
+                    next_step="names are compared in full, docker.io/library/nginx; mend the "
+                    "prefix, or leave this mirror out",
+                )
+
 
 def parse_mirrors(texts: Sequence[str]) -> Mirrors:
     """Read ``PREFIX=LOCATION`` options.
@@ -78,7 +94,8 @@ def _parse(text: str) -> Mirror:
     registry, _, path = location.partition("/")
     fits = equals and is_valid_registry(registry) and (not path or is_valid_repository(path))
     if not fits or not _is_prefix(prefix):
-        raise UsageError(f"not a mirror: {text!r}", where="--mirror", next_step=_NEXT_STEP)
+        shown = without_user(text)
+        raise UsageError(f"not a mirror: {shown!r}", where="--mirror", next_step=_NEXT_STEP)
     return Mirror(_normal(prefix), registry, path)
 
 

@@ -19,6 +19,7 @@ from airgap_shared.oci.reference import (
     is_valid_registry,
     is_valid_repository,
     parse_reference,
+    without_user,
 )
 
 #: The repository that holds the receipts of imports; no image gets this name.
@@ -154,6 +155,13 @@ def parse_target(endpoint: str, namespace: str, plain_http: bool, pull: str = ""
 
 
 def _parse_endpoint(endpoint: str, namespace: str, plain_http: bool, option: str) -> Target:
+    if "@" in endpoint:
+        raise UsageError(
+            f"an endpoint has no user and no password in it: {without_user(endpoint)[:300]!r}",
+            where=option,
+            next_step="write HOST[:PORT][/PREFIX]; what to push with belongs into --username and "
+            "--password-stdin",
+        )
     scheme = endpoint.partition("://")[0].lower() if "://" in endpoint else ""
     if scheme == "http" and not plain_http:
         raise PlainHttpRefused(
@@ -270,12 +278,15 @@ def _check_depth(names: Sequence[str], target: Target, scheme: Names) -> None:
     if max(depths, default=most) <= most:
         return
     advice = f"write a namespace of {most - 1} component" + ("s" if most > 2 else "")
+    fitting = profile.least - 1 <= target.depth < most
     if target.depth < most:
         advice = f"use --naming flat, or last, instead of {scheme.naming}"
+    if target.depth < profile.least - 1:
+        advice = f"write --image-namespace {profile.shape.rpartition('/')[0]}, and {advice}"
     raise UsageError(
         f"{profile.title} has repositories of the form {profile.shape} and no deeper ones; "
         f"below {target} some would have {max(depths)} components",
-        where="--naming" if target.depth < most else "--image-namespace",
+        where="--naming" if fitting else "--image-namespace",
         next_step=f"{advice}; if this is no {profile.title}, add --registry-type distribution",
     )
 

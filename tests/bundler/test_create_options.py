@@ -46,6 +46,16 @@ def test_no_file_but_a_bundle_is_written_over(folder: Path, output: str) -> None
     refused_untouched(folder, output)
 
 
+def test_a_mirror_for_no_image_is_refused_before_any_is_read(folder: Path) -> None:
+    # Nobody listens there: asking would end otherwise.
+    image = ("--image", "127.0.0.1:1/team/app:1", "--mirror", "127.0.0.1:2=mirror.example")
+    for options in (image, (*image, "--dry-run")):
+        done = refused(create(folder, *options), 2, "UsageError")
+        assert "no image has a name that begins with 127.0.0.1:2" in done.err
+        assert "--mirror" in done.err
+    assert not list(folder.glob("out*"))
+
+
 def test_an_input_is_known_by_any_name(folder: Path) -> None:
     os.link(folder / "vendor.key", folder / "other")
     refused_untouched(folder, "other")

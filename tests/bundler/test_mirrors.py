@@ -73,6 +73,43 @@ def test_anything_else_is_a_mistake_of_the_user(text: str) -> None:
     assert "PREFIX=HOST" in caught.value.next_step
 
 
+def test_no_password_is_shown() -> None:
+    for text in ("q.io=https://user:s3c/ret@m.io", "user:s3cret@m.io"):
+        with pytest.raises(UsageError) as caught:
+            parse_mirrors([text])
+        assert "s3c" not in caught.value.what
+        assert "m.io" in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("rules", "idle"),
+    [
+        (["dockr.io=m.io", "*=n.io"], "dockr.io"),
+        (["nginx=m.io"], "nginx"),
+        (["q.io/tea=m.io"], "q.io/tea"),
+        (["q.io=m.io", "q.io/team/ap=m.io"], "q.io/team/ap"),
+        (["*=m.io"], ""),
+        (["index.docker.io=m.io", "q.io=m.io"], ""),
+        # The longer one takes all, and the shorter one is right all the same.
+        (["q.io=m.io", "q.io/team=n.io", "docker.io/library/nginx=n.io"], ""),
+    ],
+)
+def test_a_prefix_that_no_image_has_is_misspelt(rules: list[str], idle: str) -> None:
+    mirrors = parse_mirrors(rules)
+    images = [parse_reference(text) for text in ("nginx:1", "q.io/team/app:2")]
+    if not idle:
+        mirrors.refuse_idle(images)
+        return
+    with pytest.raises(UsageError) as caught:
+        mirrors.refuse_idle(images)
+    assert caught.value.what.endswith(f" {idle}")
+    assert caught.value.where == "--mirror"
+
+
+def test_everything_may_be_nothing() -> None:
+    parse_mirrors(["*=m.io"]).refuse_idle([])
+
+
 @pytest.mark.parametrize(
     "rules",
     [["q.io=m.io", "q.io=n.io"], ["*=m.io", "*=n.io"], ["docker.io=m.io", "index.docker.io=n.io"]],

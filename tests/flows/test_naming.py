@@ -152,8 +152,9 @@ class TestPullEndpoint:
 
     def test_has_to_be_an_endpoint(self, journey: Journey, registry: DockerRegistry) -> None:
         _bundle(journey, f"{_CART}:1")
-        done = refused(journey.apply("--pull-endpoint", "user@pull.example"), 2, "UsageError")
+        done = refused(journey.apply("--pull-endpoint", "user:s3@pull.example"), 2, "UsageError")
         assert "--pull-endpoint" in done.err
+        assert "s3@" not in done.err + done.out
         assert registry.storage.blobs() == {}
 
 

@@ -107,6 +107,7 @@ def test_a_pull_endpoint_counts_for_the_length() -> None:
         ("dockerhub", "", "last", "--image-namespace", "NAMESPACE"),
         ("dockerhub", "a/b", "last", "--image-namespace", "1 component"),
         ("dockerhub", "a", "path", "--naming", "--naming flat"),
+        ("dockerhub", "", "path", "--image-namespace", "--image-namespace NAMESPACE, and use"),
         ("harbor", "", "flat", "--image-namespace", "PROJECT"),
         ("gar", "project", "last", "--image-namespace", "PROJECT/REPOSITORY"),
         ("quay", "", "last", "--image-namespace", "ORGANIZATION"),

@@ -280,6 +280,29 @@ def test_targets_are_read(endpoint: str, namespace: str, target: Target) -> None
     assert parse_target(endpoint, namespace, plain_http=False) == target
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "user:s3cret@r.example:5000",
+        "https://user:s3cret@r.example/prefix",
+        "http://user:s3cret@r.example",
+        "https://user:s3cret/x@r.example",
+        "https://s3cret@x@r.example",
+    ],
+)
+def test_a_password_in_an_endpoint_is_not_shown(endpoint: str) -> None:
+    for option, endpoints in (
+        ("--registry-endpoint", (endpoint, "")),
+        ("--pull-endpoint", ("r.example", endpoint)),
+    ):
+        with pytest.raises(UsageError) as caught:
+            parse_target(endpoints[0], "shop", False, endpoints[1])
+        assert caught.value.where == option
+        assert "s3cret" not in caught.value.what
+        assert "r.example" in caught.value.what
+        assert "--username and --password-stdin" in caught.value.next_step
+
+
 def test_plain_http_has_to_be_allowed() -> None:
     with pytest.raises(PlainHttpRefused) as caught:
         parse_target("http://r.example", "shop", plain_http=False)

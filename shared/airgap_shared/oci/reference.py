@@ -89,6 +89,12 @@ def is_valid_repository(text: str) -> bool:
     return len(text) <= REPOSITORY_LIMIT and _PATH.fullmatch(text) is not None
 
 
+def without_user(text: str) -> str:
+    """What a user wrote for a registry, as messages may show it: without user and password."""
+    _, at, rest = text.rpartition("@")
+    return f"***@{rest}" if at else text
+
+
 def is_valid_registry(text: str) -> bool:
     """Whether ``text`` is ``host`` or ``host:port``, port within 1–65535."""
     match = _DOMAIN.fullmatch(text)

@@ -8,7 +8,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from airgap_shared.errors import UsageError
-from airgap_shared.oci.reference import DEFAULT_REGISTRY, is_valid_registry
+from airgap_shared.oci.reference import DEFAULT_REGISTRY, is_valid_registry, without_user
 
 _PORTS = {"http": 80, "https": 443}
 # Parsers disagree about everything else in a URL, above all about backslashes and white space.
@@ -62,7 +62,7 @@ class Endpoint:
     def __post_init__(self) -> None:
         if not is_valid_registry(self.host):
             raise UsageError(
-                f"not a registry host: {self.host[:300]!r}",
+                f"not a registry host: {without_user(self.host)[:300]!r}",
                 next_step="write it as HOST or HOST:PORT, without a scheme",
             )
 

@@ -57,6 +57,13 @@ def test_scheme_and_port_belong_to_the_origin() -> None:
     assert str(Endpoint("[::1]:5000").origin) == "https://[::1]:5000"
 
 
+def test_a_password_before_a_host_is_not_shown() -> None:
+    with pytest.raises(UsageError) as caught:
+        Endpoint("user:s3cret@reg.example")
+    assert "s3cret" not in caught.value.what
+    assert "reg.example" in caught.value.what
+
+
 @pytest.mark.parametrize("host", ["docker.io", "index.docker.io"])
 def test_docker_hub_is_spoken_to_by_its_other_name(host: str) -> None:
     assert Endpoint(host).base_url == "https://registry-1.docker.io"
