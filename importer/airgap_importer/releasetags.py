@@ -72,7 +72,8 @@ class ReleaseTags:
             raise TagConflict(
                 f"{len(conflicts)} tags exist in the target and name something else",
                 next_step="add --move-tags to let them name the new images; "
-                "what runs now is pinned by digest and stays",
+                "what runs now is pinned by digest and stays; "
+                "or import into another --image-namespace",
                 details=conflicts,
             )
 

@@ -122,6 +122,8 @@ class TestTags:
         done = refused(journey.apply(), 23, "TagConflict")
 
         assert "apps/shop/app:1" in done.err
+        assert "--move-tags" in done.err
+        assert "another --image-namespace" in done.err
         assert registry.storage.snapshot() == before
         assert not journey.overlay.exists()
 
