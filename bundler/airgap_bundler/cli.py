@@ -93,7 +93,7 @@ def keygen(
     with command(form):
         from airgap_shared.console.files import write_new_file
         from airgap_shared.console.signing import read_passphrase
-        from airgap_shared.errors import UsageError
+        from airgap_shared.errors import AirgapError, UsageError
         from airgap_shared.trust.keys import Scheme
         from airgap_shared.trust.privatekey import PrivateKey
 
@@ -105,7 +105,7 @@ def keygen(
         write_new_file(public, key.public_key.pem, 0o644)
         try:
             write_new_file(private, pem, 0o600)
-        except UsageError:
+        except AirgapError:
             public.unlink()
             raise
         key_id = key.public_key.key_id
@@ -274,7 +274,7 @@ def create(
         read = [*map(Path, sources or ()), *filter(None, inputs)]
         part_size = None if split is None else parse_part_size(split, "--split")
         flags.check_output(output, read, part_size is not None)
-        refuse_lower_sequence(release, output, previous, allow_lower_sequence)
+        lowest = refuse_lower_sequence(release, output, previous, allow_lower_sequence)
         wanted = flags.choose_platforms(platforms or [], machine.machine())
         wishes = compose_wishes(mirrors, wanted, not no_signatures, image_keys)
         gathered = _gather(sources, images, images_file, rules)
@@ -304,7 +304,7 @@ def create(
                 return
             creation = Creation(
                 *(contents, registries.open, signer, jobs, progress),
-                *(TimeWishes(bool(epoch), sequence is not None), part_size),
+                *(TimeWishes(bool(epoch), sequence is not None, lowest), part_size),
             )
             made = creation.write(output, release, flags.names_of(wanted))
             resolving.forget()

@@ -82,23 +82,30 @@ def compose_contents(
 
 @dataclass(frozen=True, slots=True)
 class TimeWishes:
-    """What of a release's times the user asked for; the rest was taken from the clock."""
+    """What of a release's times the user asked for; the rest was taken from the clock.
+
+    ``lowest`` is the lowest sequence that does not count as a step back.
+    """
 
     created: bool = False
     sequence: bool = False
+    lowest: int = 0
 
 
 def same_but_time(statement: Statement, earlier: Statement, wishes: TimeWishes) -> Statement | None:
     """``statement`` with the times of ``earlier``, when they differ in nothing else.
 
     An interrupted create goes on with the times it began with, so that the bytes written before
-    stay valid: unless the user asks for others, or they are too old for a new bundle.
+    stay valid: unless the user asks for others, or they are too old for a new bundle
+    or would make it older than the one before.
     """
     release, before = statement.release, earlier.release
     created, expires = release.created, release.expires
     if not wishes.created and _is_recent(before, created):
         created, expires = before.created, before.created + (expires - created)
     sequence = release.sequence if wishes.sequence else int(created.timestamp())
+    if sequence < wishes.lowest:
+        return None
     release = replace(release, sequence=sequence, created=created, expires=expires)
     candidate = replace(statement, release=release)
     return candidate if candidate.to_json() == earlier.to_json() else None

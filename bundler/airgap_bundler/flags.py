@@ -15,6 +15,7 @@ from airgap_shared.console.files import refuse_input, refuse_strange_parts, refu
 from airgap_shared.errors import UsageError
 from airgap_shared.oci.platform import Platform
 from airgap_shared.stores.partialfiles import related_files
+from airgap_shared.stores.places import is_folder
 from airgap_shared.stores.progress import Progress
 
 ALL_PLATFORMS = "all"
@@ -94,9 +95,9 @@ def check_output(output: Path, inputs: Sequence[Path], split: bool = False) -> N
         UsageError: the output is something else, or its folder is missing.
 
     """
-    if output.is_dir():
+    if is_folder(output):
         raise UsageError("the output is a folder", where=str(output), next_step="name a file in it")
-    if not output.absolute().parent.is_dir():
+    if not is_folder(output.absolute().parent):
         raise UsageError("there is no such folder", where=str(output.absolute().parent))
     for path in (output, *related_files(output), KeptContent(output).path):
         refuse_input(path, inputs)

@@ -68,11 +68,12 @@ def sign(
         from airgap_shared.console.report import statement_document, statement_text
         from airgap_shared.errors import UsageError
         from airgap_shared.stores.opening import open_signed, open_statement
+        from airgap_shared.stores.places import is_there
         from airgap_shared.trust.policy import TrustPolicy
         from airgap_shared.trust.signing import countersign
 
         signer = SignerOptions(key, passphrase_file, signer_cmd).signer()
-        if output.exists():
+        if is_there(output):
             raise UsageError("the file exists already", where=str(output))
         added = TrustOptions(signatures=[add] if add else [], now=now)
         earlier = added.detached()

@@ -12,10 +12,11 @@ from airgap_shared.stores.partfiles import open_bundle_file
 
 def refuse_lower_sequence(
     release: Release, output: Path, previous: Path | None, agreed: bool
-) -> None:
+) -> int:
     """Compare with the bundle that would be replaced at ``output``, and with ``previous``.
 
-    Nothing is compared where the user ``agreed`` to go back.
+    Gives the lowest sequence that the release may have; an interrupted run that is gone on with
+    has its own. Nothing is compared where the user ``agreed`` to go back.
 
     Only bundles of the same application and channel count. They need not be signed by the same
     key: nothing is taken from them, they can only stand in the way.
@@ -26,15 +27,16 @@ def refuse_lower_sequence(
 
     """
     if agreed:
-        return
+        return 0
+    lowest = 0
     if previous is not None:
-        _compare(release, _read(previous), previous)
+        lowest = _compare(release, _read(previous), previous)
     try:
         replaced = _read(output)
     except AirgapError:
         # Nothing there, or nothing that anybody could have imported.
-        return
-    _compare(release, replaced, output)
+        return lowest
+    return max(lowest, _compare(release, replaced, output))
 
 
 def _read(bundle: Path) -> Statement:
@@ -42,10 +44,11 @@ def _read(bundle: Path) -> Statement:
         return read_statement(medium)
 
 
-def _compare(release: Release, earlier: Statement, where: Path) -> None:
+def _compare(release: Release, earlier: Statement, where: Path) -> int:
+    """The sequence of an earlier bundle; 0 where it is not one of the same releases."""
     before = earlier.release
     if (before.app, before.channel) != (release.app, release.channel):
-        return
+        return 0
     if release.sequence < before.sequence:
         raise UsageError(
             f"the sequence {release.sequence} is lower than {before.sequence}, that of "
@@ -56,3 +59,4 @@ def _compare(release: Release, earlier: Statement, where: Path) -> None:
             next_step="give a higher --sequence, mend the clock or SOURCE_DATE_EPOCH, or agree "
             "with --allow-lower-sequence",
         )
+    return before.sequence

@@ -216,7 +216,7 @@ def apply(
             key_file,
             tuple(token_hosts or ()),
             authfile,
-            given_credential(username, password_stdin),
+            given_credential(username, password_stdin, bundle),
             writes=True,
             upload_hosts=tuple(upload_hosts or ()),
             ecr_hosts=(target.registry,) if registry_type is RegistryKind.ECR else (),

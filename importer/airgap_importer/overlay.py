@@ -55,6 +55,7 @@ from airgap_shared.errors import (
     UsageError,
 )
 from airgap_shared.kube.objects import ManifestFile
+from airgap_shared.stores.places import is_folder, is_there
 
 DEFAULT_DOWNSTREAM = "this-cluster"
 
@@ -100,9 +101,9 @@ def check_overlay_directory(path: Path, app: str) -> Path:
 def _check_writable(path: Path) -> None:
     """Raise OverlayNotWritable where the kernel would not let us write, or make, the directory."""
     place = path.absolute()
-    while not place.exists() and place != place.parent:
+    while not is_there(place) and place != place.parent:
         place = place.parent
-    if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+    if is_folder(place) and not os.access(place, os.W_OK | os.X_OK):
         raise OverlayNotWritable(
             "the overlay cannot be written: the file system is read-only, or not yours to write",
             where=str(place),

@@ -24,6 +24,8 @@ from airgap_shared.oci.reference import (
 
 #: The repository that holds the receipts of imports; no image gets this name.
 RECEIPTS = "airgap-receipts"
+#: The format of the map that is kept beside the overlay.
+FORMAT = 1
 #: More components do not fit in the length of a path.
 _MAX_DEPTH = 128
 DEFAULT_NAMES = Names()
@@ -80,7 +82,7 @@ class Relocation:
     def to_document(self) -> dict[str, object]:
         """The map as it is kept beside the overlay, format 1."""
         return {
-            "format": 1,
+            "format": FORMAT,
             "images": [
                 {
                     "source": canonical,

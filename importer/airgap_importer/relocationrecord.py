@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap_importer.assignments import Assignment
-from airgap_importer.relocation import Relocation, Target
+from airgap_importer.relocation import FORMAT, Relocation, Target
 from airgap_shared.errors import StateCorrupt
 from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.oci.reference import parse_reference
@@ -49,7 +49,7 @@ def load_relocation_record(path: Path) -> RelocationRecord:
     """Read the record of earlier imports; empty when there was none.
 
     Raises:
-        StateCorrupt: the file is there but cannot be read or understood.
+        StateCorrupt: the file is there but cannot be read or understood, or is of a newer tool.
 
     """
     where = str(path)
@@ -59,7 +59,7 @@ def load_relocation_record(path: Path) -> RelocationRecord:
         return RelocationRecord()
     except OSError as problem:
         raise StateCorrupt(f"cannot be read: {problem.strerror}", where=where) from problem
-    fields = Fields(parse_json(raw, where, StateCorrupt), where, StateCorrupt)
+    fields = parse_record(raw, where)
     current = fields.optional_text("path")
     found = [
         _assignment(parse_reference(entry.text("source"), entry.place).name, entry, current)
@@ -71,6 +71,25 @@ def load_relocation_record(path: Path) -> RelocationRecord:
             for entry in fields.records("former")
         ]
     return RelocationRecord(frozenset(found))
+
+
+def parse_record(raw: bytes, where: str) -> Fields:
+    """The fields of a record of the format that this tool writes; the first named none.
+
+    Raises:
+        StateCorrupt: it is none.
+
+    """
+    fields = Fields(parse_json(raw, where, StateCorrupt), where, StateCorrupt)
+    found = fields.count("format") if "format" in fields else FORMAT
+    if found != FORMAT:
+        raise StateCorrupt(
+            f"format {found}; this tool knows {FORMAT}",
+            where=where,
+            changed="it was left as it is",
+            next_step="use the newer airgap-import that wrote it",
+        )
+    return fields
 
 
 def _assignment(name: str, entry: Fields, path: str | None) -> Assignment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from airgap_shared.kube.yamltext import SIZE_LIMIT
 from support.commands import Finished
 from support.in_process import run_here
 from support.journey import refused, succeeded, write_key_pair
+from support.mounting import mounted
 
 ENDLESS = Path("/dev/zero")
+NAMED = ("--name", "shop", "--version", "1", "--key", "vendor.key")
 MANIFEST = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 
 
@@ -30,8 +33,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def create(folder: Path, *options: str | Path, output: str = "out") -> Finished:
-    command = ("create", "app.yaml", "--name", "shop", "--version", "1", "--key", "vendor.key")
-    return run_here(folder, "airgap-bundle", *command, "-o", output, *options)
+    command = ("create", "app.yaml", *NAMED, "-o", output, *options)
+    return run_here(folder, "airgap-bundle", *command)
+
+
+def sequence_of(folder: Path, bundle: str) -> int:
+    shown = succeeded(run_here(folder, "airgap-bundle", "inspect", bundle, "--format", "json"))
+    return int(json.loads(shown.out)["sequence"])
 
 
 def refused_untouched(folder: Path, output: str) -> None:
@@ -120,6 +128,44 @@ def test_keygen_leaves_no_half_of_a_pair(tmp_path: Path, there: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [f"vendor{there}"]
 
 
+def test_keygen_leaves_no_half_of_a_pair_on_a_full_disk(tmp_path: Path) -> None:
+    """There is room for the public key, and for nothing more."""
+    with mounted(tmp_path / "disk", "size=4k") as disk:
+        refused(run_here(disk, "airgap-bundle", "keygen", "vendor"), 30, "DiskFull")
+        assert not list(disk.iterdir())
+
+
+def test_keys_and_rules_need_a_disk_that_can_be_written(folder: Path) -> None:
+    with mounted(folder / "disk", "ro"):
+        for command in (("keygen", "disk/k"), ("discover", "app.yaml", "--write-rules", "disk/r")):
+            refused(run_here(folder, "airgap-bundle", *command), 30, "OutputNotWritable")
+        command = ("trust", "create", "-o", "disk/p", "--key", "vendor.pub", "--app", "shop")
+        refused(run_here(folder, "airgap-import", *command), 30, "OutputNotWritable")
+
+
+@pytest.mark.parametrize("length", [240, 250, 300])
+@pytest.mark.parametrize("options", [(), ("--split", "1M")])
+def test_a_bundle_needs_a_name_that_the_file_system_takes(
+    folder: Path, length: int, options: tuple[str, ...]
+) -> None:
+    before = sorted(folder.iterdir())
+    refused(create(folder, *options, output="a" * length), 30, "OutputNotWritable")
+    assert sorted(folder.iterdir()) == before
+
+
+def test_other_names_that_no_file_system_takes(folder: Path) -> None:
+    write_key_pair(folder, "other")
+    succeeded(create(folder))
+    long = "a" * 300
+    for command in (("create", long, *NAMED, "-o", "x"), ("discover", long)):
+        done = refused(run_here(folder, "airgap-bundle", *command), 2, "UsageError")
+        assert "no such file or folder" in done.err
+    sign = ("sign", "out", "--key", "other.key", "-o", long)
+    refused(run_here(folder, "airgap-bundle", *sign), 2, "UsageError")
+    split = ("split", "out", "--size", "1M", "-o", long)
+    refused(run_here(folder, "airgap-bundle", *split), 30, "OutputNotWritable")
+
+
 def test_a_passphrase_without_an_end_is_refused(tmp_path: Path) -> None:
     command = ("keygen", "vendor", "--passphrase-file", "/dev/zero")
     refused(run_here(tmp_path, "airgap-bundle", *command), 2, "KeyFileInvalid")
@@ -159,5 +205,27 @@ def test_an_interrupted_run_is_gone_on_with_unless_another_is_asked_for(
     assert ("starting over" in done.err) is (wish != "nothing")
     assert ((folder / "out").read_bytes() == before) is (wish == "nothing")
     if wish != "nothing":
-        shown = succeeded(run_here(folder, "airgap-bundle", "inspect", "out", "--format", "json"))
-        assert json.loads(shown.out)["sequence"] == 5
+        assert sequence_of(folder, "out") == 5
+
+
+@pytest.mark.parametrize("before", ["previous", "replaced", "agreed"])
+def test_an_interrupted_run_is_no_way_back_behind_the_bundle_before(
+    folder: Path, before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = int(time.time())
+    for output, age in (("out", 3600), ("other", 1800)):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", str(now - age))
+        succeeded(create(folder, output=output))
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    (folder / "out").rename(folder / "out.partial")
+    if before == "replaced":
+        (folder / "other").rename(folder / "out")
+    options = {
+        "previous": ("--previous", "other"),
+        "replaced": (),
+        "agreed": ("--previous", "other", "--allow-lower-sequence"),
+    }
+    done = succeeded(create(folder, *options[before]))
+    assert ("starting over" in done.err) is (before != "agreed")
+    made = sequence_of(folder, "out")
+    assert made == now - 3600 if before == "agreed" else made >= now

@@ -91,6 +91,15 @@ def test_a_record_is_read_back(
     assert record.in_target(other) == {"q.io/team/app": "elsewhere/app"}
 
 
+@pytest.mark.parametrize("form", [0, 2, 99])
+def test_a_record_of_a_later_version_is_refused(tmp_path: Path, form: int) -> None:
+    path = tmp_path / "relocation.json"
+    path.write_text(json.dumps({"format": form, "images": []}))
+    with pytest.raises(StateCorrupt, match=f"format {form}; this tool knows 1") as caught:
+        load_relocation_record(path)
+    assert "newer airgap-import" in caught.value.next_step
+
+
 def test_a_record_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
     entry = {"registry": "r.example", "repository": "a/b/app"}
     former = {"name": "q.io/old", "registry": "r.example", "repository": "a/b/old"}

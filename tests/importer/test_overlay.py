@@ -230,6 +230,15 @@ def test_a_link_put_there_during_the_run_is_refused(place: str, tmp_path: Path) 
     assert _snapshot(tmp_path / "elsewhere") == before
 
 
+def test_a_name_that_no_file_system_takes_cannot_be_written(tmp_path: Path) -> None:
+    for path in (tmp_path / ("a" * 300), tmp_path / ("a" * 300) / "shop"):
+        with pytest.raises(OverlayNotWritable):
+            check_overlay_directory(path, "shop")
+        with pytest.raises(OverlayNotWritable):
+            _apply(path, _NEW)
+    assert _snapshot(tmp_path) == {}
+
+
 def test_looking_changes_nothing(tmp_path: Path) -> None:
     check_overlay_directory(tmp_path / "absent", "shop")
     assert not (tmp_path / "absent").exists()

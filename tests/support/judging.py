@@ -77,7 +77,7 @@ def judge_ending(done: Finished) -> Finished:
     for fault in faults:
         TALLY.violate(Zero.CRASHED, fault)
     assert not faults, f"{faults}: {done.out}{done.err}"
-    if done.code == 0 or done.code in INTERRUPTED or _is_usage(done):
+    if done.code == 0 or done.code in INTERRUPTED:
         return done
     name = error_name(done)
     assert name in _codes(), f"no error that the documentation names: {done.err}"
@@ -183,11 +183,6 @@ def _tags(scene: Scene, late: bool) -> dict[tuple[str, str], str]:
         for (repository, tag), digest in scene.registry.tags.items()
         if not late or not (_KEEP_TAG.fullmatch(tag) or _LIST_TAG.fullmatch(tag))
     }
-
-
-def _is_usage(done: Finished) -> bool:
-    """Whether the command line itself could not be read; the option parser says so its own way."""
-    return done.code == 2 and done.err.startswith("Usage: ")
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISLNK
 from typing import BinaryIO
 
 from airgap_bundler.sources.application import SkippedFile
@@ -13,6 +14,7 @@ from airgap_bundler.sources.kustomization import refuse_unsafe
 from airgap_shared.errors import LimitExceeded, MediaReadError, UsageError
 from airgap_shared.kube.objects import ManifestFile
 from airgap_shared.kube.yamltext import SIZE_LIMIT
+from airgap_shared.stores.places import is_folder, is_regular, is_there
 
 SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -79,15 +81,15 @@ def read_stream(stream: BinaryIO, name: str) -> bytes:
 def _entries(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     """Every entry below a folder but other folders, hidden ones and links among them."""
     try:
-        entries = sorted(folder.iterdir())
+        entries = [(entry, S_ISLNK(entry.lstat().st_mode)) for entry in sorted(folder.iterdir())]
     except OSError as error:
         raise MediaReadError(f"cannot list: {error.strerror}", where=str(folder)) from error
-    for entry in entries:
+    for entry, is_link in entries:
         path = f"{prefix}{entry.name}"
-        if not entry.is_dir() or entry.is_symlink() or _is_hidden(entry):
+        if is_link or not is_folder(entry) or _is_hidden(entry):
             yield path, entry
             continue
-        if (entry / CHART).is_file():
+        if is_regular(entry / CHART):
             raise _chart_refused(entry)
         yield from _entries(entry, f"{path}/")
 
@@ -100,15 +102,15 @@ def _skip_reason(entry: Path) -> str:
     """Why an entry is not read; empty when it is."""
     if _is_hidden(entry):
         return "hidden"
-    if entry.is_dir():
+    if is_folder(entry):
         return "a link to a folder"
     if entry.name in KUSTOMIZATIONS:
         return "a kustomization inside the folder; its files are read as they are"
     if entry.suffix not in SUFFIXES:
         return f"not {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-    if not entry.exists():
+    if not is_there(entry):
         return "a link to nothing"
-    return "" if entry.is_file() else "not a regular file"
+    return "" if is_regular(entry) else "not a regular file"
 
 
 def _follow(links: list[tuple[str, Path]], folder: Folder) -> None:
@@ -129,17 +131,17 @@ def _follow(links: list[tuple[str, Path]], folder: Folder) -> None:
 def _refuse_kustomization(root: Path) -> None:
     for name in KUSTOMIZATIONS:
         path = root / name
-        if not path.is_file():
+        if not is_regular(path):
             continue
         refuse_unsafe(
-            ManifestFile(str(path), read_file(path)), lambda beside: (root / beside).exists()
+            ManifestFile(str(path), read_file(path)), lambda beside: is_there(root / beside)
         )
         raise UsageError(
             "this folder is a kustomization, which is not read yet",
             where=str(root),
             next_step=f"render it first: kubectl kustomize {root} > app.yaml",
         )
-    if (root / CHART).is_file():
+    if is_regular(root / CHART):
         raise _chart_refused(root)
 
 

@@ -13,6 +13,7 @@ from airgap_shared.bundle.names import conflicting_path, is_safe_path
 from airgap_shared.errors import AirgapError, ManifestSourceInvalid, UsageError
 from airgap_shared.kube.documents import load_manifest
 from airgap_shared.kube.objects import KubeObject, ManifestFile
+from airgap_shared.stores.places import is_folder, is_regular
 
 STDIN = "-"
 _STDIN_NAME = "stdin.yaml"
@@ -74,12 +75,12 @@ def load_application(sources: Sequence[str], stdin: bytes = b"") -> Application:
         root = Path(source)
         if source == STDIN:
             _add(collection, ManifestFile(_unused(_STDIN_NAME, prefixes), stdin), demanded=True)
-        elif root.is_dir():
+        elif is_folder(root):
             prefix = ""
             if len(sources) > 1:
                 prefix = f"{_unused(_own_name(root), prefixes)}/"
             _add_folder(collection, root, prefix)
-        elif root.is_file():
+        elif is_regular(root):
             name = _unused(root.name, prefixes)
             _add(collection, ManifestFile(name, read_file(root)), demanded=True)
         else:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
+from airgap_importer.relocationrecord import parse_record
 from airgap_shared.errors import AirgapError, StateCorrupt
 from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.oci.reference import Reference, parse_reference
@@ -72,7 +73,7 @@ def parse_records(app: str, relocation: bytes, coverage: bytes, where: str = "")
 
 def _parse(app: str, relocation: bytes, coverage: bytes, folder: str) -> Records:
     name = f"{folder}relocation.json"
-    fields = Fields(parse_json(relocation, name, StateCorrupt), name, StateCorrupt)
+    fields = parse_record(relocation, name)
     images = tuple(
         MirroredImage(
             parse_reference(entry.text("source"), entry.place),

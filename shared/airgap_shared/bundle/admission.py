@@ -138,7 +138,8 @@ def check_clock(now: datetime, latest: datetime | None, policy: TrustPolicy) -> 
     """
     if latest is None:
         return now
-    if now < latest - policy.clock_skew:
+    # Differences of times cannot overflow; sums can, at the ends of the calendar.
+    if latest - now > policy.clock_skew:
         raise ClockWentBackwards(
             f"this machine's clock says {format_time(now)}, but an import here "
             f"saw {format_time(latest)}",
@@ -173,7 +174,7 @@ def _check_target(trust: AppTrust, target: str) -> None:
 
 def _check_times(release: Release, trust: AppTrust, gate: Gate) -> None:
     now = gate.now
-    if release.created > now + gate.policy.clock_skew:
+    if release.created - now > gate.policy.clock_skew:
         raise ClockSkew(
             f"the bundle was made at {format_time(release.created)}, "
             f"but this machine's clock says {format_time(now)}",
@@ -210,7 +211,7 @@ def _check_rollback(candidate: Candidate, newest: Accepted, consent: Consent) ->
 
 def _check_jump(release: Release, newest: Accepted | None, consent: Consent, gate: Gate) -> Step:
     """Sequences are Unix times or small counts; what is beyond both ends all later updates."""
-    by_time = int((gate.now + gate.policy.clock_skew).timestamp())
+    by_time = int(gate.now.timestamp() + gate.policy.clock_skew.total_seconds())
     plausible = max(by_time, 2 * newest.sequence if newest is not None else 0)
     if release.sequence > plausible:
         if consent.jump == release.sequence:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from airgap_shared.stores.credentials import CredentialSources
     from airgap_shared.stores.registries import Registries
 
+#: So much is read of a password; tokens of clouds have some thousand bytes.
+_PASSWORD_LIMIT = 64 * 1024
 _NOWHERE = Path("/nonexistent")
 _STATE_DIR = "AIRGAP_STATE_DIR"
 _USERNAME = "AIRGAP_REGISTRY_USERNAME"
@@ -84,11 +86,16 @@ def credential_sources(
     return CredentialSources(os.environ, home_folder(), credential, authfile)
 
 
-def given_credential(username: str | None, password_stdin: bool) -> Credential | None:
+def given_credential(
+    username: str | None, password_stdin: bool, bundle: str = ""
+) -> Credential | None:
     """The identity from ``--username`` and ``--password-stdin``, or from the environment.
 
+    ``bundle`` is what else the command reads; it cannot come from standard input, too.
+
     Raises:
-        UsageError: one of the two without the other.
+        UsageError: one of the two without the other; there is no password, or far too much; or the
+            bundle would be read from where the password is.
 
     """
     from airgap_shared.stores.credential import Credential
@@ -101,10 +108,32 @@ def given_credential(username: str | None, password_stdin: bool) -> Credential |
             "--username and --password-stdin go together",
             next_step="pipe the password: … --username NAME --password-stdin < password-file",
         )
-    password = sys.stdin.buffer.read().decode(errors="surrogateescape").rstrip("\r\n")
+    if _is_standard_input(bundle):
+        raise UsageError(
+            "standard input cannot hold the bundle and the password",
+            where="--password-stdin",
+            next_step="keep the password first: airgap-import login HOST -u NAME --password-stdin",
+        )
+    return Credential(username, _read_password())
+
+
+def _is_standard_input(bundle: str) -> bool:
+    if bundle in ("", "-"):
+        return bundle == "-"
+    try:
+        return os.path.samestat(Path(bundle).stat(), os.fstat(sys.stdin.fileno()))
+    except (OSError, ValueError):
+        return False
+
+
+def _read_password() -> str:
+    raw = sys.stdin.buffer.read(_PASSWORD_LIMIT + 1)
+    if len(raw) > _PASSWORD_LIMIT:
+        raise UsageError(f"larger than {_PASSWORD_LIMIT} bytes", where="--password-stdin")
+    password = raw.decode(errors="surrogateescape").rstrip("\r\n")
     if not password:
         raise UsageError("standard input holds no password", where="--password-stdin")
-    return Credential(username, password)
+    return password
 
 
 def state_folder(given: Path | None) -> Path:

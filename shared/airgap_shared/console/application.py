@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+# Typer brings its option parser along, and shows only one of the parser's errors itself.
+from typer._click.exceptions import NoArgsIsHelpError
+from typer._click.exceptions import UsageError as UsageRefused
+from typer.core import TyperGroup
+
 from airgap_shared import __version__
 from airgap_shared.console.inspection import inspect, verify
-from airgap_shared.console.outcome import command
+from airgap_shared.console.outcome import Format, command
 from airgap_shared.console.signals import silent_end
+from airgap_shared.console.text import printable
+from airgap_shared.errors import UsageError
 
 CaFileOption = Annotated[
     Path | None,
@@ -51,6 +60,7 @@ def make_application(name: str, about: str) -> typer.Typer:
     """A command line with --version, inspect and verify."""
     application = typer.Typer(
         name=name,
+        cls=_Commands,
         help=about,
         # Drawing help and tracebacks in colour costs 80 ms, and tracebacks could show secrets.
         rich_markup_mode=None,
@@ -80,3 +90,48 @@ def run_application(application: typer.Typer) -> None:
     """Run a command line; a signal outside of any command is told as one inside is."""
     with silent_end(), command():
         application()
+
+
+class _Commands(TyperGroup):
+    """Commands whose options, where they cannot be read, are refused as everything else is."""
+
+    def main(  # the parser's own signature
+        self,
+        args: Sequence[str] | None = None,
+        *others: Any,  # noqa: ANN401
+        **more: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Run a command; it ends the process with its exit code."""
+        given = sys.argv[1:] if args is None else list(args)
+        try:
+            code = super().main(given, *others, **{**more, "standalone_mode": False})
+        except UsageRefused as problem:
+            _refuse(problem, given)
+            code = problem.exit_code
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse(problem: UsageRefused, given: Sequence[str]) -> None:
+    """Tell what is wrong with the options; help is told where nothing was given."""
+    if isinstance(problem, NoArgsIsHelpError):
+        problem.show()
+        return
+    with command(_format_in(given)):
+        advice = ""
+        if problem.ctx is not None:
+            typer.echo(printable(problem.ctx.get_usage()), err=True)
+            advice = f"see {problem.ctx.command_path} --help"
+        raise UsageError(problem.format_message().rstrip("."), next_step=advice)
+
+
+def _format_in(given: Sequence[str]) -> Format:
+    """The format that the last --format names, though other options cannot be read."""
+    form = Format.TEXT
+    for option, value in zip(given, (*given[1:], ""), strict=True):
+        if option == "--":
+            break
+        name, is_joined, joined = option.partition("=")
+        if name == "--format":
+            text = joined if is_joined else value
+            form = Format.JSON if text == Format.JSON else Format.TEXT
+    return form

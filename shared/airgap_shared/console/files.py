@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -10,10 +11,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from airgap_shared.errors import KeyFileInvalid, MediaReadError, UsageError
+from airgap_shared.errors import (
+    AirgapError,
+    DiskFull,
+    KeyFileInvalid,
+    MediaReadError,
+    OutputNotWritable,
+    UsageError,
+)
+from airgap_shared.stores.places import is_regular, is_there
 
 if TYPE_CHECKING:
     from airgap_shared.stores.medium import Medium
+
+#: No file can have such a path: the path is wrong, not the disk.
+_NO_SUCH_PLACE = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.EINVAL}
+)
 
 
 def read_key_file(path: Path) -> bytes:
@@ -96,7 +110,7 @@ def _open_stream(bundle: str) -> BinaryIO:
 def refuse_input(path: Path, inputs: Iterable[Path]) -> None:
     """Raise :class:`UsageError` when a file to be written is one of those that are read."""
     for given in inputs:
-        if path.exists() and given.exists() and path.samefile(given):
+        if is_there(path) and is_there(given) and path.samefile(given):
             raise UsageError(
                 f"writing it would destroy {given}, which is read",
                 where=str(path),
@@ -107,7 +121,7 @@ def refuse_input(path: Path, inputs: Iterable[Path]) -> None:
 
 def refuse_stranger(path: Path) -> None:
     """Raise :class:`UsageError` when something is there that does not begin like a bundle."""
-    if path.exists() and not _begins_like_a_bundle(path):
+    if is_there(path) and not _begins_like_a_bundle(path):
         raise UsageError(
             "the file exists already and is no bundle",
             where=str(path),
@@ -135,7 +149,7 @@ def refuse_strange_parts(output: Path) -> None:
 def _begins_like_a_bundle(path: Path) -> bool:
     from airgap_shared.bundle.frames import MAGIC
 
-    if not path.is_file():
+    if not is_regular(path):
         return False
     try:
         with path.open("rb") as file:
@@ -148,7 +162,8 @@ def write_new_file(path: Path, content: bytes, mode: int) -> None:
     """Write a file that must not exist yet, with these permissions from the first byte on.
 
     Raises:
-        UsageError: it exists, or cannot be written.
+        UsageError: it exists, or the path can name no new file.
+        DiskFull, OutputNotWritable: it cannot be written.
 
     """
     try:
@@ -161,10 +176,21 @@ def write_new_file(path: Path, content: bytes, mode: int) -> None:
             next_step="choose another name",
         ) from problem
     except OSError as problem:
-        raise UsageError(f"cannot write: {problem.strerror}", where=str(path)) from problem
+        raise _not_written(path, problem) from problem
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
     except OSError as problem:
         path.unlink()
-        raise UsageError(f"cannot write: {problem.strerror}", where=str(path)) from problem
+        raise _not_written(path, problem) from problem
+
+
+def _not_written(path: Path, problem: OSError) -> AirgapError:
+    kind: type[AirgapError] = OutputNotWritable
+    advice = "choose another place, or have it made writable"
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        kind, advice = DiskFull, "choose another place, or make room"
+    elif problem.errno in _NO_SUCH_PLACE:
+        kind, advice = UsageError, ""
+    what = f"cannot write: {problem.strerror}"
+    return kind(what, where=str(path), changed="nothing was written", next_step=advice)

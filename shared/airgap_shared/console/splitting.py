@@ -13,6 +13,7 @@ import typer
 from airgap_shared.console.inspection import BundleArgument, FormatOption, JobsOption
 from airgap_shared.console.outcome import Format, command, print_result
 from airgap_shared.errors import UsageError
+from airgap_shared.stores.places import is_there
 
 SMALLEST_PART = 1_000_000
 _SIZE = re.compile(r"([0-9]{1,15})(?:([KkMmGgTt])(iB|B)?)?")
@@ -93,7 +94,7 @@ def split(
 
 def _refuse_what_is_there(paths: Sequence[Path]) -> None:
     for path in paths:
-        if path.exists():
+        if is_there(path):
             raise UsageError(
                 "the file exists already",
                 where=str(path),

@@ -14,6 +14,7 @@ from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.medium import FileMedium, StreamMedium
 from airgap_shared.stores.opening import check_metadata_size
 from airgap_shared.stores.partfiles import open_bundle_file
+from airgap_shared.stores.places import is_regular
 from airgap_shared.trust.envelope import parse_envelope
 
 _BUFFER = 256 * 1024
@@ -42,7 +43,7 @@ def read_head(path: Path, largest: int) -> dict[Digest, bytes]:
     Each has its digest; nothing else is verified, no signature either. What is no bundle, or is
     damaged, gives what could be read before.
     """
-    if not path.is_file():
+    if not is_regular(path):
         return {}
     try:
         with open_bundle_file(path) as medium:

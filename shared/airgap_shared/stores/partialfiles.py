@@ -20,6 +20,7 @@ from airgap_shared.errors import AirgapError, Locked, OutputNotWritable, UsageEr
 from airgap_shared.stores.joinedfile import OpenFile
 from airgap_shared.stores.outputfaults import output_faults
 from airgap_shared.stores.partfiles import existing_parts, load_index
+from airgap_shared.stores.places import is_there
 from airgap_shared.stores.slicedfile import UNCUT, SlicedFile
 
 _SUFFIX = ".partial"
@@ -151,9 +152,9 @@ class PartFiles:
     def _take_back(self) -> None:
         """Undo a publication that was interrupted: what is finished is found and checked again."""
         begun = _partial(self._index)
-        if not begun.exists():
-            return
         with output_faults(begun):
+            if not begun.exists():
+                return
             if not self._index.exists():
                 for path in earlier_parts(self.output):
                     if not _partial(path).exists():
@@ -240,7 +241,7 @@ def _partial_parts(output: Path) -> list[Path]:
 
 
 def _present(paths: Iterable[Path]) -> list[Path]:
-    return [path for path in paths if path.exists()]
+    return [path for path in paths if is_there(path)]
 
 
 def _remove(paths: Iterable[Path]) -> None:

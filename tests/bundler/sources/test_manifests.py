@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from airgap_shared.errors import (
     LimitExceeded,
     ManifestSourceInvalid,
     MediaReadError,
+    RemoteBaseForbidden,
     UsageError,
     YamlTooDeep,
 )
@@ -232,3 +234,34 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(MediaReadError) as caught:
         load_application([str(tmp_path)])
     assert caught.value.where.endswith("app.yaml")
+
+
+@pytest.mark.parametrize("source", ["a" * 300, f"{'a' * 300}/b", "a/" * 2500])
+def test_what_no_file_system_takes_is_no_source(source: str) -> None:
+    with pytest.raises(UsageError, match="no such file or folder"):
+        load_application([source])
+
+
+def test_a_link_to_what_no_file_system_takes_is_a_link_to_nothing(tmp_path: Path) -> None:
+    put(tmp_path, app_yaml=pod("a"))
+    (tmp_path / "link.yaml").symlink_to("b" * 300)
+    application = load_application([str(tmp_path)])
+    assert paths(application) == ["app.yaml"]
+    assert reasons(application) == {"link.yaml": "a link to nothing"}
+
+
+def test_a_base_that_no_file_system_takes_is_none_beside_the_file(tmp_path: Path) -> None:
+    put(tmp_path, kustomization_yaml=f"resources: ['example.com/{'b' * 300}']\n")
+    with pytest.raises(RemoteBaseForbidden):
+        load_application([str(tmp_path)])
+
+
+def test_folders_too_deep_to_be_read_are_not_left_out(tmp_path: Path) -> None:
+    put(tmp_path, app_yaml=pod("a"))
+    with chdir(tmp_path):
+        for _ in range(20):
+            Path("d" * 240).mkdir()
+            os.chdir("d" * 240)
+        Path("deep.yaml").write_text(pod("deep"))
+    with pytest.raises(MediaReadError):
+        load_application([str(tmp_path)])

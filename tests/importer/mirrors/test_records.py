@@ -42,7 +42,8 @@ def test_the_name_that_clusters_pull_by_counts() -> None:
         _relocation({"source": "x"}),
         _relocation({**_IMAGE, "source": 'a"\n[[registry]]'}),
         _relocation({**_IMAGE, "reference": "reg.bank/$1"}),
-        json.dumps({"images": [], "plainHttp": "no"}).encode(),
+        json.dumps({"format": 1, "images": [], "plainHttp": "no"}).encode(),
+        json.dumps({"format": 2, "images": []}).encode(),
     ],
 )
 def test_a_damaged_relocation_is_refused(relocation: bytes) -> None:

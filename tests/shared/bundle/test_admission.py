@@ -233,6 +233,19 @@ def test_a_leap_that_would_end_all_updates(sequence: int, before: int | None, fi
     assert check_sequence(candidate(sequence), remembered, agreed, GATE) is Step.JUMP
 
 
+def test_the_ends_of_the_calendar_are_times_like_any() -> None:
+    first, last = (moment.replace(tzinfo=UTC) for moment in (datetime.min, datetime.max))
+    assert check_clock(first, first, OPEN) == first
+    assert check_clock(last, first, OPEN) == last
+    with pytest.raises(ClockWentBackwards):
+        check_clock(first, last, OPEN)
+    with pytest.raises(ClockSkew):
+        held(Gate(OPEN, first))
+    with pytest.raises(BundleExpired):
+        held(Gate(OPEN, last))
+    assert check_sequence(candidate(9), [], Consent(), Gate(OPEN, last)) is Step.FIRST
+
+
 def test_the_clock_is_believed_forwards_only() -> None:
     day = timedelta(days=1)
     assert check_clock(NOW, None, OPEN) == NOW

@@ -16,14 +16,17 @@ from airgap_shared.console.files import (
 )
 from airgap_shared.errors import (
     BundleTruncated,
+    DiskFull,
     KeyFileInvalid,
     MediaReadError,
     NotABundle,
+    OutputNotWritable,
     UsageError,
 )
 from airgap_shared.stores.medium import FileMedium, StreamMedium
 from airgap_shared.trust.keys import KEY_FILE_LIMIT
 from support.keys import fixed_key
+from support.mounting import mounted
 
 KEY = fixed_key(1)
 
@@ -65,6 +68,24 @@ def test_what_is_there_is_not_written_over(tmp_path: Path, there: str) -> None:
     assert not (tmp_path / "elsewhere").exists()
     with pytest.raises(UsageError, match="cannot write"):
         write_new_file(tmp_path / "missing" / "key", b"secret", 0o600)
+
+
+def test_a_full_disk_is_told_and_nothing_stays(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "size=4k") as disk:
+        with pytest.raises(DiskFull):
+            write_new_file(disk / "vendor.key", bytes(8192), 0o600)
+        assert not list(disk.iterdir())
+
+
+def test_a_disk_that_may_not_be_written_is_told(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "ro") as disk, pytest.raises(OutputNotWritable):
+        write_new_file(disk / "vendor.key", b"secret", 0o600)
+
+
+def test_a_name_that_no_file_system_takes_is_the_users_fault(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot write"):
+        write_new_file(tmp_path / ("a" * 300), b"secret", 0o600)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_is_read_at_random(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from airgap_shared.stores.progress import NoProgress
 from airgap_shared.stores.storedblob import BLOCKS_PER_WRITE, Fetch
 from support.bundles import GATE, KEY, Contents, make_contents
 from support.images import generated_layer, make_image, opaque_layer, platform_index, tar_layer
+from support.mounting import mounted
 
 UNIT = BLOCKS_PER_WRITE * BLOCK_LIMIT
 
@@ -367,17 +368,8 @@ def test_a_file_system_that_takes_no_large_files(tmp_path: Path, size: int) -> N
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own with 2 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or not shutil.which("mount"):
-        pytest.skip("mounting a file system needs root")
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("file systems cannot be mounted here")
-    try:
+    with mounted(tmp_path / "disk", "size=2m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(small_disk: Path) -> None:
