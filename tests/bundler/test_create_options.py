@@ -139,8 +139,8 @@ def test_keys_and_rules_need_a_disk_that_can_be_written(folder: Path) -> None:
     with mounted(folder / "disk", "ro"):
         for command in (("keygen", "disk/k"), ("discover", "app.yaml", "--write-rules", "disk/r")):
             refused(run_here(folder, "airgap-bundle", *command), 30, "OutputNotWritable")
-        command = ("trust", "create", "-o", "disk/p", "--key", "vendor.pub", "--app", "shop")
-        refused(run_here(folder, "airgap-import", *command), 30, "OutputNotWritable")
+        trust = ("trust", "create", "-o", "disk/p", "--key", "vendor.pub", "--app", "shop")
+        refused(run_here(folder, "airgap-import", *trust), 30, "OutputNotWritable")
 
 
 @pytest.mark.parametrize("length", [240, 250, 300])
