@@ -350,11 +350,11 @@ class TestMemories:
         assert ("newer airgap-import" if b"2" in content else "state rebuild") in done.err
 
     def test_a_map_of_a_later_version_is_not_taken_for_ours(self, site: Site) -> None:
-        succeeded(site.apply(_release("1.5.2", 15)))
+        succeeded(site.apply(shop_release("1.5.2", 15)))
         path = site.overlay / ".airgap" / "relocation.json"
         later = json.dumps({**json.loads(path.read_text()), "format": 99})
         path.write_text(later)
-        done = site.refuses(_release("1.6.0", 16), "StateCorrupt", code=32)
+        done = site.refuses(shop_release("1.6.0", 16), "StateCorrupt", code=32)
         assert "newer airgap-import" in done.err
         assert path.read_text() == later
 
