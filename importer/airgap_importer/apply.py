@@ -11,7 +11,7 @@ from pathlib import Path
 from airgap_importer.assignments import merged
 from airgap_importer.attachmentcopy import ATTACHMENTS, copy_refused
 from airgap_importer.attachmentplan import place_attachments
-from airgap_importer.attachmentpush import AttachmentReport
+from airgap_importer.attachmentpush import AttachmentPush, AttachmentReport
 from airgap_importer.coverage import Coverage
 from airgap_importer.creating import Groundwork, Missing
 from airgap_importer.history.memory import Memory
@@ -30,7 +30,7 @@ from airgap_importer.overlay import (
     check_overlay_directory,
     open_overlay_directory,
 )
-from airgap_importer.preflight import check_manifests, check_medium
+from airgap_importer.preflight import check_manifests
 from airgap_importer.profiles import RegistryKind, RegistryProfile
 from airgap_importer.proof import Find, Proof, check_changes, promised_by, prove
 from airgap_importer.pushing import Push, PushReport
@@ -155,7 +155,13 @@ class Application:
                 refusal,
             )
             return ImportPlan(
-                self.target, prepared.names, prepared.relocation, prepared.overlay, plan, probe
+                self.target,
+                prepared.names,
+                prepared.relocation,
+                prepared.overlay,
+                plan,
+                probe,
+                AttachmentPush(plan, self.registry, self.jobs, hidden=True).due(),
             )
 
     def run(self, choose: Callable[[], Renderer], choices: Choices) -> Applied:
@@ -221,13 +227,12 @@ class Application:
         overlay = self._compose(relocation, choices.outputs)
         check_overlay(overlay, self.bundle.files, choices.downstream)
         check_blobs = choices.check_blobs or choices.read_back
-        care = Care(check_blobs, profile.counts_pulls, profile.mounts)
+        care = Care(check_blobs, profile.counts_pulls, profile.mounts_within)
         planner = PushPlanner(self.bundle.graph, relocation, self.registry, self.jobs, care)
         images = self.bundle.statement.images if choices.with_attached else ()
         placed = place_attachments(images, relocation, self.bundle.graph)
         plan = planner.plan(choices.move_tags, placed)
         check_manifests(plan, profile)
-        check_medium(plan, profile, self.bundle.medium.random_access)
         if not receipts:
             self._tell_of_no_receipts(profile)
         return Prepared(scheme, relocation, overlay, plan, place, receipts)

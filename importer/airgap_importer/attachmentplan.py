@@ -29,6 +29,17 @@ class PlacedAttachment:
         return f"{self.repository}@{self.entry.root}"
 
 
+@dataclass(frozen=True, slots=True)
+class AttachmentsDue:
+    """What will make attachments found: tags to set and lists to extend, without the registry."""
+
+    tags: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+
+
+NOTHING_DUE = AttachmentsDue()
+
+
 def place_attachments(
     images: Sequence[BundledImage], relocation: Relocation, graph: ImageGraph
 ) -> tuple[PlacedAttachment, ...]:

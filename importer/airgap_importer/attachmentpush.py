@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from airgap_importer.attachmentplan import PlacedAttachment, by_repository
+from airgap_importer.attachmentplan import AttachmentsDue, PlacedAttachment, by_repository
 from airgap_importer.lookups import LenientLookup
 from airgap_importer.pushplan import (
     PushPlan,
@@ -20,7 +20,7 @@ from airgap_importer.pushplan import (
     is_present,
     keep_tag,
 )
-from airgap_importer.referrers import ReferrersKeeper, due_lists, lists_in
+from airgap_importer.referrers import DueList, ReferrersKeeper, due_lists, lists_in
 from airgap_shared.bundle.graph import unique_blobs
 from airgap_shared.errors import (
     ContentRefused,
@@ -90,19 +90,27 @@ class AttachmentPush:
     """The attachments of one import on their way into the target.
 
     ``lost`` are the blobs that the registry refused, by repository, filled while blobs are sent.
+    What may not be read counts as absent where ``hidden``: see lookups.
     """
 
     plan: PushPlan
     target: ImageTarget
     jobs: int
+    hidden: bool = False
     lost: dict[tuple[str, Digest], str] = field(default_factory=dict)
     pushed: list[Digest] = field(default_factory=list)
     tags_set: list[str] = field(default_factory=list)
     _refused: dict[PlacedAttachment, str] = field(default_factory=dict)
     _keeper: ReferrersKeeper = field(init=False)
+    _taken: Collection[tuple[str, str | None]] = field(init=False)
+    _ours: Collection[tuple[str, Digest]] = field(init=False)
 
     def __post_init__(self) -> None:
         self._keeper = ReferrersKeeper(self.target, ())
+        self._taken = {(image.destination, image.tag) for image in self.plan.release.images}
+        self._ours = {
+            (plan.repository, m.digest) for plan in self.plan.attached for m in plan.missing
+        }
 
     @property
     def refused(self) -> tuple[RefusedAttachment, ...]:
@@ -124,6 +132,30 @@ class AttachmentPush:
             )
             for plan in self.plan.attached
         )
+
+    def due(self) -> AttachmentsDue:
+        """What :meth:`publish` will do, as far as can be known before; nothing is changed.
+
+        Raises:
+            AirgapError: a fault that may pass; what would be refused is not due.
+
+        """
+        tags: list[str] = []
+        lists: list[str] = []
+
+        def look_at_lists(one: PlacedAttachment) -> None:
+            lists.extend(due.where for due in self._due_lists(one))
+
+        def look_at_tag(one: PlacedAttachment) -> None:
+            if one.entry.tag is not None and self._is_due(one):
+                tags.append(one.name)
+
+        def look(one: PlacedAttachment) -> None:
+            self._attempt(one, functools.partial(look_at_lists, one))
+            self._attempt(one, functools.partial(look_at_tag, one))
+
+        for_each(self.plan.placed, lambda one, _: look(one), self.jobs)
+        return AttachmentsDue(tuple(sorted(set(tags))), tuple(sorted(set(lists))))
 
     def send(self, progress: Progress) -> None:
         """Push the manifests that are missing, by digest, and give each its keep-tag.
@@ -152,16 +184,14 @@ class AttachmentPush:
             AirgapError: a fault that may pass; a refusal is noted instead.
 
         """
-        taken = {(image.destination, image.tag) for image in self.plan.release.images}
-        ours = {(plan.repository, m.digest) for plan in self.plan.attached for m in plan.missing}
 
         def publish(work: tuple[str, tuple[PlacedAttachment, ...]]) -> None:
             for one in work[1]:
                 if one in self._refused:
                     continue
-                self._attempt(one, functools.partial(self._list, one, ours, taken))
+                self._attempt(one, functools.partial(self._list, one))
                 if one.entry.tag is not None:
-                    self._attempt(one, functools.partial(self._tag, one, taken))
+                    self._attempt(one, functools.partial(self._tag, one))
 
         for_each(tuple(by_repository(self.plan.placed)), lambda work, _: publish(work), self.jobs)
 
@@ -201,35 +231,43 @@ class AttachmentPush:
         tag = keep_tag(manifest.digest)
         self.target.put_manifest(repository, tag, manifest.raw, manifest.media_type)
 
-    def _list(
-        self,
-        one: PlacedAttachment,
-        ours: Collection[tuple[str, Digest]],
-        taken: Collection[tuple[str, str | None]],
-    ) -> None:
+    def _list(self, one: PlacedAttachment) -> None:
         """Enter what has a subject in the lists that the registry does not keep itself."""
-        wanted = [
-            due
-            for due in lists_in(one.repository, one.manifests)
-            if (due.repository, due.tag) not in taken
-        ]
-        due = due_lists(wanted, ours, LenientLookup(self.target), 1)
+        due = self._due_lists(one)
         if due:
             replace(self._keeper, due=due).write(one.repository)
 
-    def _tag(self, one: PlacedAttachment, taken: Collection[tuple[str, str | None]]) -> None:
-        tag = one.entry.tag or ""
-        if (one.repository, tag) in taken:
-            raise RegistryRejected("its tag is that of an image here")
-        root = one.manifests[-1]
-        found = self.target.head_manifest(one.repository, tag)
-        if found is not None and not self._may_replace(one.repository, found.digest, root):
+    def _due_lists(self, one: PlacedAttachment) -> tuple[DueList, ...]:
+        wanted = [
+            due
+            for due in lists_in(one.repository, one.manifests)
+            if (due.repository, due.tag) not in self._taken
+        ]
+        return due_lists(wanted, self._ours, LenientLookup(self.target, self.hidden), 1)
+
+    def _tag(self, one: PlacedAttachment) -> None:
+        if not self._is_due(one):
             return
+        tag, root = one.entry.tag or "", one.manifests[-1]
         self.target.put_manifest(one.repository, tag, root.raw, root.media_type)
         found = self.target.head_manifest(one.repository, tag)
         if found is None or found.digest != root.digest:
             raise RegistryRejected("its tag names something else after it was set")
         self.tags_set.append(one.name)
+
+    def _is_due(self, one: PlacedAttachment) -> bool:
+        """Whether the tag of an attachment has to be set.
+
+        Raises:
+            RegistryRejected: it may not be, for it names something else.
+
+        """
+        tag = one.entry.tag or ""
+        if (one.repository, tag) in self._taken:
+            raise RegistryRejected("its tag is that of an image here")
+        lookup = LenientLookup(self.target, self.hidden)
+        found = lookup.head_manifest(one.repository, tag)
+        return found is None or self._may_replace(one.repository, found.digest, one.manifests[-1])
 
     def _may_replace(self, repository: str, found: Digest, root: Manifest | Index) -> bool:
         """Whether a tag that names ``found`` has to name ``root``; nothing of others is lost.

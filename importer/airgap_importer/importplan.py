@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from airgap_importer.attachmentplan import NOTHING_DUE, AttachmentsDue
 from airgap_importer.naming import Names
 from airgap_importer.pushplan import PushPlan, RepositoryPlan
 from airgap_importer.relocation import Relocation, Target
@@ -52,12 +53,12 @@ class ImportPlan:
     overlay: Overlay
     plan: PushPlan
     probe: Probe
+    attached: AttachmentsDue = NOTHING_DUE
 
     def to_document(self) -> dict[str, object]:
         """The plan as JSON has it, format 1. Sizes are in bytes."""
         plan, profile = self.plan, self.names.profile
         shares = self._shares()
-        wanted = sum(share.lacking for share in shares)
         return {
             "dryRun": True,
             "ready": self.probe.refusal is None,
@@ -66,19 +67,19 @@ class ImportPlan:
                 "path": self.target.path,
                 "type": profile.kind.value,
                 "naming": self.names.naming.value,
-                "mounts": profile.mounts,
+                "mounts": profile.mounts_within is not None,
                 "referrersApi": self.probe.lists_referrers,
             },
             "images": self.relocation.to_document()["images"],
             "repositories": [share.to_document() for share in shares],
-            "manifests": self._missing,
+            "manifests": sum(share.missing for share in shares),
             "blobs": len(plan.to_send),
             "bytes": plan.bytes_to_send,
-            "bytesMounted": wanted - plan.bytes_to_send,
+            "bytesMounted": plan.bytes_to_mount,
             "bytesPresent": sum(share.present for share in shares),
-            "tags": [tag.name for tag in plan.due],
+            "tags": self._tags,
             "tagsPresent": len(plan.release.images) - len(plan.due),
-            "referrers": [wanted.where for wanted in plan.lists],
+            "referrers": self._lists,
             "attachments": len(plan.placed),
             "missing": [str(place) for place in self.probe.missing],
             "create": list(self.probe.requests),
@@ -90,27 +91,41 @@ class ImportPlan:
         shares = self._shares()
         there = sum(share.present for share in shares)
         lines = [
-            f"would push {self._missing} manifests and {len(plan.to_send)} blobs "
+            f"would push {sum(share.missing for share in shares)} manifests "
+            f"and {len(plan.to_send)} blobs "
             f"({byte_size(plan.bytes_to_send)}; {byte_size(there)} are there), "
-            f"and set {len(plan.due)} tags ({len(plan.release.images) - len(plan.due)} are right)",
+            f"and set {len(self._tags)} tags "
+            f"({len(plan.release.images) - len(plan.due)} are right)",
             f"  into {self.target}, taken for {profile.title}, names by {self.names.naming.value}",
             *(f"  {share}" for share in shares if not share.is_complete),
             *(f"  tag {tag.name} is to be moved from {tag.found}" for tag in plan.due if tag.found),
-            *(f"  referrers go to {wanted.where}" for wanted in plan.lists),
+            *(f"  referrers go to {where}" for where in self._lists),
             *(f"  has to be created: {request}" for request in self.probe.requests),
         ]
         return "\n".join(lines) + "\n"
 
     @property
-    def _missing(self) -> int:
-        return sum(len(repository.missing) for repository in self.plan.repositories)
+    def _tags(self) -> list[str]:
+        return [*(tag.name for tag in self.plan.due), *self.attached.tags]
+
+    @property
+    def _lists(self) -> list[str]:
+        wanted = [*(one.where for one in self.plan.lists), *self.attached.lists]
+        return list(dict.fromkeys(wanted))
 
     def _shares(self) -> list[Share]:
+        """The shares of the repositories, of which each that gets attachments has its own plan."""
         wanting: dict[str, set[Digest]] = {}
         for blob in self.plan.blobs:
             for name in blob.wanting:
                 wanting.setdefault(name, set()).add(blob.blob.digest)
-        return [Share.of(one, wanting.get(one.repository, set())) for one in self.plan.repositories]
+        attached = {one.repository: one for one in self.plan.attached}
+        return [
+            Share.of(
+                one.with_attached(attached.get(one.repository)), wanting.get(one.repository, set())
+            )
+            for one in self.plan.repositories
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airgap_importer.profiles import RegistryProfile
 from airgap_importer.pushplan import PushPlan
-from airgap_shared.errors import ManifestNotTaken, UsageError
+from airgap_shared.errors import ManifestNotTaken
 
 
 def check_manifests(plan: PushPlan, profile: RegistryProfile) -> None:
@@ -28,22 +28,4 @@ def check_manifests(plan: PushPlan, profile: RegistryProfile) -> None:
         where=objections[0].partition(": ")[0],
         next_step="; ".join(part for part in (profile.remedy, escape) if part),
         details=objections,
-    )
-
-
-def check_medium(plan: PushPlan, profile: RegistryProfile, random_access: bool) -> None:
-    """Find blobs that have to be sent several times and cannot be read several times.
-
-    Raises:
-        UsageError: there are such.
-
-    """
-    # What only attachments need is small, and held in memory.
-    several = [one for one in plan.blobs if len(set(one.wanting) - one.optional) > 1]
-    if random_access or plan.mounts or not several:
-        return
-    raise UsageError(
-        f"{len(several)} layers have to be sent to several repositories each, for "
-        f"{profile.title} does not take them over; a pipe cannot be read again",
-        next_step="give the bundle as a file",
     )

@@ -69,8 +69,9 @@ class RegistryProfile:
     A repository path below the host has ``least`` to ``most`` components (None: any number), in
     the form ``shape``, and at most ``length`` characters. ``owner`` is the grammar of the first
     component, ``component`` that of all others. Manifests of ``refused_types`` are not taken, nor
-    OCI ones that do not name their type themselves where ``wants_media_type``. Blobs are only
-    taken over from other repositories where ``mounts``. Reading a manifest is a pull, of which
+    OCI ones that do not name their type themselves where ``wants_media_type``. Blobs are taken
+    over from repositories with the same ``mounts_within`` leading components: 0 is from any in the
+    registry, None from none. Reading a manifest is a pull, of which
     there are so many in an hour, where ``counts_pulls``; asking for it is none. ``immutability``
     says what becomes of a tag that may not be moved, ``remedy`` what helps where a manifest is not
     taken.
@@ -85,7 +86,7 @@ class RegistryProfile:
     owner: re.Pattern[str] = _ANY
     component: re.Pattern[str] = _ANY
     must_exist: Prerequisite | None = None
-    mounts: bool = True
+    mounts_within: int | None = 0
     manifest_limit: int = MANIFEST_LIMIT
     refused_types: frozenset[str] = frozenset()
     wants_media_type: bool = False
@@ -193,7 +194,7 @@ _ALL = (
             "aws ecr create-repository --registry-id $account --region $region "
             "--repository-name $prefix",
         ),
-        mounts=False,
+        mounts_within=None,
         wants_media_type=True,
         immutability="a tag of an immutable repository is refused even for the same digest",
         remedy="have the image made again with a mediaType in its manifest: its bytes, and so "
@@ -222,6 +223,7 @@ _ALL = (
             1,
             "create $first on https://github.com, and let the token write packages there",
         ),
+        mounts_within=1,
     ),
     RegistryProfile(
         RegistryKind.ACR,
@@ -255,6 +257,7 @@ _ALL = (
             f"curl -u ADMIN -X PUT https://$host/artifactory/api/repositories/$first {_JSON} "
             """-d '{"rclass":"local","packageType":"docker"}'""",
         ),
+        mounts_within=1,
         immutability="overwriting a tag needs the permission to delete",
     ),
     RegistryProfile(
@@ -271,6 +274,7 @@ _ALL = (
             """"strictContentTypeValidation":true,"writePolicy":"ALLOW"},"""
             """"docker":{"v1Enabled":false,"forceBasicAuth":true}}'""",
         ),
+        mounts_within=1,
         immutability="the deployment policy 'disable redeploy' answers 400",
     ),
     RegistryProfile(

@@ -6,10 +6,11 @@ nothing people can see changes before the whole bundle was proven (bundle-spec.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from airgap_importer.attachmentpush import REFUSALS, AttachmentPush
+from airgap_importer.blobcontent import BlobContent
 from airgap_importer.lookups import INTERNAL_ERROR
 from airgap_importer.pushplan import (
     BlobPlan,
@@ -24,6 +25,7 @@ from airgap_importer.readback import read_back
 from airgap_importer.referrers import ReferrersKeeper
 from airgap_importer.releasetags import TagSetter
 from airgap_shared.bundle.graph import unique_blobs
+from airgap_shared.bundle.statement import Member
 from airgap_shared.errors import (
     RegistryIntegrity,
     RegistryRejected,
@@ -43,7 +45,7 @@ _HELD = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PushReport:
-    """What was done: counts, and bytes of blobs sent."""
+    """What was done, attachments included: counts, and bytes of blobs sent."""
 
     repositories: int
     manifests_present: int
@@ -132,19 +134,22 @@ class Push:
         plan = self._plan
         return PushReport(
             len(plan.repositories),
-            sum(len(repository.present) for repository in plan.repositories),
-            sum(len(repository.missing) for repository in plan.repositories),
+            sum(len(repository.present) for repository in (*plan.repositories, *plan.attached)),
+            sum(len(repository.missing) for repository in plan.repositories)
+            + len(self.attachments.pushed),
             len(self._tally.sent),
             sum(self._tally.sent),
             len(self._tally.mounted),
-            len(self._tags.done),
+            len(self._tags.done) + len(self.attachments.tags_set),
         )
 
     def _send_blobs(self, progress: Progress) -> None:
-        plans = {item.blob.digest: item for item in self._plan.blobs}
+        plans: dict[Digest, list[BlobPlan]] = {}
+        for plan in self._plan.blobs:
+            plans.setdefault(plan.blob.digest, []).append(plan)
         one_pass = not self._bundle.medium.random_access
         work = [
-            (position, plans.get(member.digest))
+            (position, member, plans.get(member.digest, []))
             for position, member in self._bundle.blobs()
             if member.digest in plans or one_pass
         ]
@@ -152,75 +157,57 @@ class Push:
         try:
             for_each(
                 work,
-                lambda item, stop: self._place(*item, stop, progress),
+                lambda item, stop: self._place(self._content(*item[:2], stop, progress), item[2]),
                 1 if one_pass else self._jobs,
             )
         finally:
             progress.end()
 
-    def _place(self, position: int, plan: BlobPlan | None, stop: Stop, progress: Progress) -> None:
-        """Get one blob into every repository that lacks it: sent once, mounted elsewhere."""
-        drained = not self._bundle.medium.random_access and (
-            plan is None or plan.holder is not None
+    def _content(
+        self, position: int, member: Member, stop: Stop, progress: Progress
+    ) -> BlobContent:
+        return BlobContent(
+            self._bundle,
+            position,
+            member.digest,
+            member.size,
+            self._target,
+            lambda chunks: counted(stop.guard(chunks), progress),
         )
-        if drained:
-            for _ in self._bundle.blob_chunks(position):
-                pass
-        if plan is None:
-            return
-        body = self._body(position, plan, drained, stop, progress)
+
+    def _place(self, content: BlobContent, plans: Sequence[BlobPlan]) -> None:
+        """Get one blob into every repository that lacks it.
+
+        A pipe gives the content only once, so that it is not read before a mount is declined, and
+        what is needed comes before what is optional.
+        """
+        for plan in sorted(plans, key=lambda plan: plan.may_be_refused):
+            self._spread(content, plan)
+        content.read_past()
+
+    def _spread(self, content: BlobContent, plan: BlobPlan) -> None:
+        """Get one blob into repositories that may take it over from each other: sent once."""
         holder = plan.holder
         for repository in plan.wanting:
-            mounts = self._plan.mounts and holder is not None
-            if mounts and self._mounted(repository, plan.blob, holder or ""):
+            if holder is not None and self._mounted(repository, plan.blob, holder):
                 continue
-            if self._sent(repository, plan, body):
-                holder = repository
+            if self._sent(repository, plan, content):
+                content.holder = holder = repository
 
-    def _body(
-        self, position: int, plan: BlobPlan, drained: bool, stop: Stop, progress: Progress
-    ) -> Callable[[], Iterable[bytes]]:
-        """What opens the content of a blob, from a pipe only once, unless it is a small one."""
-        one_pass = not self._bundle.medium.random_access
-        opened = drained
-        if one_pass and not drained and self._may_be_refused(plan):
-            # Refused half-way, it would leave the pipe in the middle of a member.
-            held = b"".join(self._bundle.blob_chunks(position))
-            return lambda: counted(stop.guard(iter((held,))), progress)
-
-        def body() -> Iterable[bytes]:
-            nonlocal opened
-            if opened and one_pass:
-                raise RegistryUnavailable(
-                    "a blob has to be sent again, and a pipe cannot be read again",
-                    where=str(plan.blob.digest),
-                    next_step="run again, or give the bundle as a file",
-                )
-            opened = True
-            return self._bundle.blob_chunks(position).through(
-                lambda chunks: counted(stop.guard(chunks), progress)
-            )
-
-        return body
-
-    def _sent(self, repository: str, plan: BlobPlan, body: Callable[[], Iterable[bytes]]) -> bool:
+    def _sent(self, repository: str, plan: BlobPlan, content: BlobContent) -> bool:
         """Send a blob; what only attachments need may be refused."""
+        optional = repository in plan.optional
+        if optional and plan.blob.size <= _HELD:
+            # Refused half-way, it would leave the pipe in the middle of a member.
+            content.hold()
         try:
-            self._send(repository, plan.blob, body)
+            self._send(repository, plan.blob, content.open)
         except REFUSALS as problem:
-            if repository not in plan.optional or not self._may_go_on(plan):
+            if not optional or not content.is_lasting:
                 raise
             self.attachments.lost[repository, plan.blob.digest] = problem.what
             return False
         return True
-
-    def _may_go_on(self, plan: BlobPlan) -> bool:
-        """Whether what follows can be read although this blob was not read to its end."""
-        return self._bundle.medium.random_access or self._may_be_refused(plan)
-
-    def _may_be_refused(self, plan: BlobPlan) -> bool:
-        """Whether a blob is held in memory on its way from a pipe: small, and of no image."""
-        return plan.blob.size <= _HELD and plan.optional.issuperset(plan.wanting)
 
     def _mounted(self, repository: str, blob: Descriptor, holder: str) -> bool:
         try:

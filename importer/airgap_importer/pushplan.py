@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from airgap_importer.attachmentplan import PlacedAttachment, by_repository
 from airgap_importer.lookups import LenientLookup
@@ -42,18 +42,36 @@ class RepositoryPlan:
         """All that the repository should have."""
         return (*self.present, *self.missing)
 
+    def with_attached(self, attached: RepositoryPlan | None) -> RepositoryPlan:
+        """The whole of it, with what only attachments lack here."""
+        if attached is None:
+            return self
+        return RepositoryPlan(
+            self.repository,
+            (*self.present, *attached.present),
+            (*self.missing, *attached.missing),
+            (*self.unkept, *attached.unkept),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BlobPlan:
     """One blob that has to get somewhere: which repositories lack it, and one that has it.
 
-    No image needs it in those of ``optional``, only what is attached.
+    All of them may take it over from each other, so that it is sent once, or not at all where
+    there is a ``holder``. No image needs it in those of ``optional``, only what is attached; they
+    come last.
     """
 
     blob: Descriptor
     wanting: tuple[str, ...]
     holder: str | None
     optional: frozenset[str] = frozenset()
+
+    @property
+    def may_be_refused(self) -> bool:
+        """Whether no image needs it anywhere."""
+        return self.optional.issuperset(self.wanting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +80,8 @@ class PushPlan:
 
     ``frugal`` is for registries that count what is read: see :func:`is_present`. ``placed`` are the
     attachments, and ``attached`` their manifests that no image has. The
-    ``unreadable`` repositories count as empty because they may not be read. ``mounts`` says that
-    the registry takes blobs over from other repositories.
+    ``unreadable`` repositories count as empty because they may not be read. A blob has a plan for
+    each group of repositories that take blobs over from each other.
     """
 
     repositories: tuple[RepositoryPlan, ...]
@@ -75,14 +93,17 @@ class PushPlan:
     placed: tuple[PlacedAttachment, ...] = ()
     attached: tuple[RepositoryPlan, ...] = ()
     unreadable: Mapping[str, Denied] = field(default_factory=dict)
-    mounts: bool = True
 
     @property
     def bytes_to_send(self) -> int:
         """The bytes of blobs that go over the line."""
-        if self.mounts:
-            return sum(blob.size for blob in self.to_send)
-        return sum(plan.blob.size * len(plan.wanting) for plan in self.blobs)
+        return sum(blob.size for blob in self.to_send)
+
+    @property
+    def bytes_to_mount(self) -> int:
+        """The bytes of blobs that repositories take over from others."""
+        lacking = sum(plan.blob.size * len(plan.wanting) for plan in self.blobs)
+        return lacking - self.bytes_to_send
 
     @property
     def tags(self) -> tuple[RelocatedImage, ...]:
@@ -98,7 +119,7 @@ class PushPlan:
 
     @property
     def to_send(self) -> tuple[Descriptor, ...]:
-        """The blobs that are in no repository of the target that is known."""
+        """The blobs that nothing known can give to a repository, once for each sending."""
         return tuple(plan.blob for plan in self.blobs if plan.holder is None)
 
 
@@ -107,13 +128,13 @@ class Care:
     """How closely is looked at what is there.
 
     ``check_blobs`` asks for the blobs of manifests that are there, too. ``frugal`` is for
-    registries that count what is read: see :func:`is_present`. ``mounts`` says whether blobs that
-    other repositories have can be taken over from there.
+    registries that count what is read: see :func:`is_present`. Blobs can be taken over from
+    repositories with the same ``mounts_within`` leading components; None: from nowhere.
     """
 
     check_blobs: bool = False
     frugal: bool = False
-    mounts: bool = True
+    mounts_within: int | None = 0
 
 
 class PushPlanner:
@@ -156,16 +177,12 @@ class PushPlanner:
         lists = self._plan_lists(repositories)
         attached = self._plan_attached(repositories, placed)
         blobs = self._plan_blobs(repositories, attached)
-        care = self._care
-        if not care.mounts:
-            blobs = tuple(replace(plan, holder=None) for plan in blobs)
         return PushPlan(
             *(repositories, blobs, due, release, lists),
-            care.frugal,
+            self._care.frugal,
             tuple(placed),
             attached,
             self._lookup.unreadable,
-            care.mounts,
         )
 
     def _roots(self) -> dict[str, tuple[Digest, ...]]:
@@ -245,27 +262,35 @@ class PushPlanner:
         wanted = tuple({**needed, **_missing_blobs(attached)}.values())
         held = for_each(wanted, lambda item, _: is_held(self._lookup, *item), self._jobs)
         holders = {
-            blob.digest: repository.repository
+            (blob.digest, self._group(repository.repository)): repository.repository
             for repository in repositories
             for blob in unique_blobs(repository.present)
         }
-        wanting: dict[Digest, list[str]] = {}
+        wanting: dict[tuple[Digest, tuple[str, ...]], list[str]] = {}
         blobs: dict[Digest, Descriptor] = {}
         for (repository, blob), there in zip(wanted, held, strict=True):
+            key = (blob.digest, self._group(repository))
             if there:
-                holders[blob.digest] = repository
+                holders[key] = repository
             else:
-                wanting.setdefault(blob.digest, []).append(repository)
+                wanting.setdefault(key, []).append(repository)
                 blobs[blob.digest] = blob
         return tuple(
             BlobPlan(
-                blobs[digest],
+                blobs[key[0]],
                 tuple(names),
-                holders.get(digest),
-                frozenset(name for name in names if (name, digest) not in needed),
+                holders.get(key),
+                frozenset(name for name in names if (name, key[0]) not in needed),
             )
-            for digest, names in wanting.items()
+            for key, names in wanting.items()
         )
+
+    def _group(self, repository: str) -> tuple[str, ...]:
+        """What is the same for all repositories that take blobs over from each other.
+
+        Where none does, the whole path: each is a group of its own.
+        """
+        return tuple(repository.split("/")[: self._care.mounts_within])
 
 
 def _missing_blobs(

@@ -171,6 +171,36 @@ def test_they_can_be_left_out_on_either_side(route: Route) -> None:
     assert set(route.tags()) == {"1"}
 
 
+@pytest.mark.parametrize("imported", [False, True])
+def test_a_dry_run_counts_them_as_the_import_does(route: Route, imported: bool) -> None:
+    everything(route)
+    succeeded(route.journey.create())
+    if imported:
+        succeeded(route.journey.apply("--no-signatures"))
+    plan = json.loads(succeeded(route.journey.apply("--dry-run", "--format", "json")).out)
+    text = succeeded(route.journey.apply("--dry-run")).out
+    before = route.tags()
+
+    push = json.loads(succeeded(route.journey.apply("--format", "json")).out)["push"]
+
+    assert (plan["manifests"], plan["blobs"]) == (push["manifests_pushed"], push["blobs_sent"])
+    assert (plan["bytes"], plan["bytesMounted"]) == (push["bytes_sent"], 0)
+    (repository,) = plan["repositories"]
+    assert repository["bytesMissing"] == plan["bytes"]
+    assert repository["manifestsMissing"] == plan["manifests"] == (8 if not imported else 7)
+    assert f"would push {plan['manifests']} manifests and {plan['blobs']} blobs" in text
+    assert f"{route.repository}: lacks {plan['manifests']} of 8 manifests" in text
+    # Tags of images and of cosign, and lists of referrers.
+    assert len(plan["tags"]) == push["tags_set"]
+    new = {tag for tag in route.tags() if tag not in before}
+    assert new == {one.rpartition(":")[2] for one in (*plan["tags"], *plan["referrers"])}
+
+    after = json.loads(succeeded(route.journey.apply("--dry-run", "--format", "json")).out)
+    figures = ("manifests", "blobs", "bytes", "bytesMounted")
+    assert [after[name] for name in figures] == [0, 0, 0, 0]
+    assert (after["tags"], after["referrers"]) == ([], [])
+
+
 def test_an_import_from_a_pipe_brings_them_too(route: Route) -> None:
     everything(route)
     succeeded(route.journey.create())

@@ -88,7 +88,7 @@ class Stage:
         if isinstance(self.proxy, BehaviourProxy):
             self.proxy.site.existing |= self.row.to_make(self.namespace, [*names, RECEIPTS])
 
-    def apply(self, release: Release, *options: str) -> Finished:
+    def apply(self, release: Release, *options: str, stdin: bytes = b"") -> Finished:
         """Import a release to its end, as the account of the stage.
 
         No kubectl is found, so that the importer renders the overlay itself, which takes no time.
@@ -97,7 +97,7 @@ class Stage:
             environment.setenv("HOME", str(self.folder))
             environment.setenv("PATH", f"{self.folder / 'helper'}:{self.folder / 'bin'}")
             self._log_in(environment)
-            return run_here(self.folder, *self.command(release), *options)
+            return run_here(self.folder, *self.command(release), *options, stdin=stdin)
 
     def command(self, release: Release) -> tuple[str | Path, ...]:
         """The command line of an import."""
