@@ -327,6 +327,15 @@ def _note(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def _outcome(applied: Applied) -> str:
+    """What became of it, in a word or two."""
+    if applied.step != "same":
+        return "imported"
+    done = applied.report
+    again = done.blobs_sent or done.blobs_mounted or done.manifests_pushed or done.tags_set
+    return "imported again" if again else "already imported"
+
+
 def _print_plan(plan: ImportPlan, form: Format) -> None:
     """The plan; one that cannot be carried out ends as the import would."""
     secrets = {"pullSecrets": plan.overlay.secrets.to_document()}
@@ -366,8 +375,7 @@ def _print_applied(applied: Applied, form: Format) -> None:
             "coverage": coverage.to_document(),
             "mirrors": applied.mirrors.to_document(),
         },
-        f"{'already imported' if applied.step == 'same' else 'imported'} "
-        f"{release.app} {release.version}: {count} images in "
+        f"{_outcome(applied)} {release.app} {release.version}: {count} images in "
         f"{report.repositories} repositories\n"
         f"  sent {report.blobs_sent} blobs ({byte_size(report.bytes_sent)}), "
         f"mounted {report.blobs_mounted}, pushed {report.manifests_pushed} manifests "

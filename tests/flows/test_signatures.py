@@ -171,6 +171,14 @@ def test_they_can_be_left_out_on_either_side(route: Route) -> None:
     assert set(route.tags()) == {"1"}
 
 
+def test_what_they_add_to_a_known_release_is_no_repetition(route: Route) -> None:
+    everything(route)
+    succeeded(route.journey.create())
+    succeeded(route.journey.apply("--no-signatures"))
+    assert succeeded(route.journey.apply()).out.startswith("imported again ")
+    assert succeeded(route.journey.apply()).out.startswith("already imported ")
+
+
 @pytest.mark.parametrize("imported", [False, True])
 def test_a_dry_run_counts_them_as_the_import_does(route: Route, imported: bool) -> None:
     everything(route)
