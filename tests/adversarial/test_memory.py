@@ -19,13 +19,12 @@ import pytest
 from support.commands import Finished, Shell
 from support.faults import Meanwhile, Rule
 from support.hostile import Key
-from support.import_site import Site, shop_release
+from support.import_site import PAST, Site, shop_release
 from support.in_process import run_here
 from support.journey import refused, succeeded, tree_of
 from support.victim import Victim
 
 _AUDIT = ("airgap-import", "audit", "--format", "json")
-_BEFORE = {"created": "2025-01-01T00:00:00Z", "expires": "2026-01-01T00:00:00Z"}
 _RECEIPT = "dev.airgap-bundle.receipt"
 
 
@@ -155,9 +154,9 @@ class TestWhatWasAgreed:
     """Every override is recorded, even about what is there already."""
 
     def test_is_recorded_when_the_release_is_known(self, site: Site) -> None:
-        succeeded(site.apply(shop_release("1.5.2", 15, **_BEFORE), "--now", "2025-06-01"))
+        succeeded(site.apply(shop_release("1.5.2", 15, **PAST), "--now", "2025-06-01"))
         first = succeeded(run_here(site.victim.folder, *_AUDIT))
-        succeeded(site.apply(shop_release("1.5.2", 15, **_BEFORE), "--now", "2025-07-02"))
+        succeeded(site.apply(shop_release("1.5.2", 15, **PAST), "--now", "2025-07-02"))
         lines = json.loads(succeeded(run_here(site.victim.folder, *_AUDIT)).out)["entries"]
         assert len(lines) == len(json.loads(first.out)["entries"]) + 1
         assert "--now 2025-07-02" in lines[-1]["agreed"]

@@ -16,7 +16,7 @@ from support.fault_proxy import FaultProxy
 from support.faults import Meanwhile, Rule
 from support.hostile import Draft, Key, pack
 from support.images import make_image
-from support.import_site import Site, release_image, shop_release
+from support.import_site import PAST, Site, release_image, shop_release
 from support.in_process import run_here
 from support.journey import deployment, refused, succeeded
 from support.policies import app_entry, policy_of, write_policy
@@ -24,7 +24,6 @@ from support.pushing import push_image
 from support.victim import Victim
 
 _YEAR_2030 = {"created": "2030-01-01T00:00:00Z", "expires": "2031-01-01T00:00:00Z"}
-_BEFORE = {"created": "2025-01-01T00:00:00Z", "expires": "2026-01-01T00:00:00Z"}
 
 
 @pytest.fixture
@@ -158,9 +157,9 @@ class TestH04:
     """A bundle past its time."""
 
     def test_is_refused(self, site: Site) -> None:
-        site.refuses(shop_release("1.5.2", 15, **_BEFORE), "BundleExpired")
+        site.refuses(shop_release("1.5.2", 15, **PAST), "BundleExpired")
         refused(
-            site.victim.verify(shop_release("1.5.2", 15, **_BEFORE).pack(site._key)),
+            site.victim.verify(shop_release("1.5.2", 15, **PAST).pack(site._key)),
             12,
             "BundleExpired",
         )
@@ -171,7 +170,7 @@ class TestH04:
         succeeded(_verify_at(site, draft, "2026-06-29"))
 
     def test_a_time_that_was_given_is_recorded(self, site: Site) -> None:
-        old = shop_release("1.5.2", 15, **_BEFORE)
+        old = shop_release("1.5.2", 15, **PAST)
         succeeded(site.apply(old, "--now", "2025-06-01T12:00:00Z"))
         receipt = json.loads((site.overlay / ".airgap" / "receipt.json").read_text())
         assert receipt["accepted"] == "2025-06-01T12:00:00Z"
@@ -330,7 +329,7 @@ class TestH15:
             assert done.code == code, done.err
 
     def test_a_bundle_that_expired_since(self, site: Site) -> None:
-        succeeded(site.apply(shop_release("1.5.2", 15, **_BEFORE), "--now", "2025-06-01"))
+        succeeded(site.apply(shop_release("1.5.2", 15, **PAST), "--now", "2025-06-01"))
         refused(self._status(site, "--fail-stale"), 12, "BundleStale")
 
 

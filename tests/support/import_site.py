@@ -13,6 +13,8 @@ from support.journey import deployment, refused, tree_of
 from support.registry_storage import Snapshot
 from support.victim import Victim
 
+#: The times of a release that is too old to be imported now.
+PAST = {"created": "2025-01-01T00:00:00Z", "expires": "2026-01-01T00:00:00Z"}
 _NAMES = iter(range(1_000_000))
 
 

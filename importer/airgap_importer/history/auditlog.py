@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from airgap_importer.filetree import make_directories, sync_directory
 from airgap_importer.history.folder import OPEN_LOCK, told
@@ -51,21 +52,18 @@ def append_entry(folder: Path, facts: Mapping[str, object]) -> AuditEntry:
 
     """
     path = folder / AUDIT
-    with told(path):
-        make_directories(folder)
-        with _locked(folder), os.fdopen(_open(path), "r+b") as file:
-            content = file.read()
-            whole = content.rfind(b"\n") + 1
-            lines = content[:whole].splitlines()
-            number, previous = _last(lines, str(path))
-            entry = {"n": number + 1, "prev": previous, **facts}
-            line = json.dumps(entry, sort_keys=True).encode()
-            file.truncate(whole)
-            file.seek(whole)
-            file.write(line + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        if not lines:
+    with _held(folder) as file:
+        whole = _whole(file.read())
+        number, previous = _last(whole.splitlines(), str(path))
+        entry = {"n": number + 1, "prev": previous, **facts}
+        line = json.dumps(entry, sort_keys=True).encode()
+        file.truncate(len(whole))
+        file.seek(len(whole))
+        file.write(line + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    if not whole:
+        with told(path):
             sync_directory(folder)
     return AuditEntry(number + 1, _digest(line), entry)
 
@@ -77,12 +75,8 @@ def check_log(folder: Path) -> None:
         StateNotWritable, StateCorrupt, Locked: as :func:`append_entry`.
 
     """
-    path = folder / AUDIT
-    with told(path):
-        make_directories(folder)
-        with _locked(folder), os.fdopen(_open(path), "rb") as file:
-            content = file.read()
-            _last(content[: content.rfind(b"\n") + 1].splitlines(), str(path))
+    with _held(folder) as file:
+        _last(_whole(file.read()).splitlines(), str(folder / AUDIT))
 
 
 def check_end(entries: Iterable[AuditEntry], receipts: Iterable[Receipt]) -> None:
@@ -119,7 +113,7 @@ def read_entries(folder: Path) -> list[AuditEntry]:
         raise StateCorrupt(f"cannot be read: {problem.strerror}", where=str(path)) from problem
     entries: list[AuditEntry] = []
     previous = _NOTHING
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
+    for number, line in enumerate(_whole(content).splitlines(), 1):
         fields = _parse(line, f"{path}:{number}")
         if (fields.count("n"), fields.text("prev")) != (number, previous):
             raise StateCorrupt(
@@ -130,6 +124,21 @@ def read_entries(folder: Path) -> list[AuditEntry]:
         previous = _digest(line)
         entries.append(AuditEntry(number, previous, fields.mapping))
     return entries
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[BinaryIO]:
+    """The log, open for reading and writing and held against everybody else."""
+    path = folder / AUDIT
+    with told(path):
+        make_directories(folder)
+        with _locked(folder), os.fdopen(_open(path), "r+b") as file:
+            yield file
+
+
+def _whole(content: bytes) -> bytes:
+    """The lines that were written to their end."""
+    return content[: content.rfind(b"\n") + 1]
 
 
 @contextmanager
