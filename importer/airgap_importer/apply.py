@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from airgap_importer.assignments import merged
 from airgap_importer.attachmentcopy import ATTACHMENTS, copy_refused
 from airgap_importer.attachmentplan import place_attachments
 from airgap_importer.attachmentpush import AttachmentPush, AttachmentReport
+from airgap_importer.composition import compose, search_of
 from airgap_importer.coverage import Coverage
 from airgap_importer.creating import Groundwork, Missing
 from airgap_importer.history.memory import Memory
@@ -32,28 +33,22 @@ from airgap_importer.overlay import (
 )
 from airgap_importer.preflight import check_manifests
 from airgap_importer.profiles import RegistryKind, RegistryProfile
-from airgap_importer.proof import Find, Proof, check_changes, promised_by, prove
+from airgap_importer.proof import Proof, promised_by, prove
 from airgap_importer.pushing import Push, PushReport
 from airgap_importer.pushplan import Care, PushPlan, PushPlanner
 from airgap_importer.recognition import profile_of
 from airgap_importer.relocation import RECEIPTS, Relocation, Target, relocate
 from airgap_importer.relocationrecord import RelocationRecord, load_relocation_record
 from airgap_importer.rendering import Renderer, Rendering
-from airgap_importer.rewriting import Overlay, compose_overlay
-from airgap_shared.bundle import names
+from airgap_importer.rewriting import Overlay
+from airgap_importer.story import Story, telling
 from airgap_shared.bundle.admission import Step
 from airgap_shared.bundle.statement import Statement
 from airgap_shared.errors import (
     AirgapError,
-    DocumentInvalid,
-    ManifestSourceInvalid,
     RegistryAuthError,
     RegistryRejected,
 )
-from airgap_shared.kube.documents import Manifest, load_manifest
-from airgap_shared.kube.imagefields import find_images
-from airgap_shared.kube.objects import ManifestFile
-from airgap_shared.kube.rulesfile import parse_rules
 from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.opening import VerifiedBundle
 from airgap_shared.stores.ports import ImageTarget, Place
@@ -64,7 +59,6 @@ RELOCATION_TABLE = "relocation.csv"
 COVERAGE = "coverage.json"
 RECEIPT = "receipt.json"
 _STATE = ".airgap"
-_NOTHING_CHANGED = "nothing was changed"
 _UNSEEN = "content pushed so far stays in the registry, unseen: no tag and no overlay was changed"
 _TAGGING = "the images are in the registry and their tags may be set; the overlay was not changed"
 _IMPORTED = "everything was imported and the overlay was replaced; only records are missing"
@@ -224,7 +218,9 @@ class Application:
             self.memory.ask_registry(self.registry)
         scheme = Names(choices.naming, profile)
         relocation = self._relocate(scheme)
-        overlay = self._compose(relocation, choices.outputs)
+        overlay = compose(self.bundle, relocation, choices.outputs.pull_secrets)
+        for note in overlay.notes:
+            self.progress.note(note)
         check_overlay(overlay, self.bundle.files, choices.downstream)
         check_blobs = choices.check_blobs or choices.read_back
         care = Care(check_blobs, profile.counts_pulls, profile.mounts_within)
@@ -237,7 +233,7 @@ class Application:
             self._tell_of_no_receipts(profile)
         return Prepared(scheme, relocation, overlay, plan, place, receipts)
 
-    def _made(self, story: _Story, place: Place) -> None:
+    def _made(self, story: Story, place: Place) -> None:
         """Tell and remember that something was created."""
         self.memory.created(str(place))
         self.progress.note(f"created the {place} in {self.target.registry}")
@@ -269,7 +265,7 @@ class Application:
         directory.check_place()
         rendering = self._render(renderer, staged)
         directory.check_place()
-        return prove(prepared.overlay, rendering, promised, self._find())
+        return prove(prepared.overlay, rendering, promised, search_of(self.bundle))
 
     def _applied(
         self, prepared: Prepared, push: Push, coverage: Coverage, records: ImportRecords
@@ -330,28 +326,6 @@ class Application:
     def _earlier(self) -> RelocationRecord:
         return load_relocation_record(self.output / _STATE / RELOCATION)
 
-    def _find(self) -> Find:
-        """The search for images that create used, by the rules file that travels along."""
-        if not self.bundle.rules:
-            return find_images
-        return functools.partial(find_images, rules=parse_rules(self.bundle.rules, names.RULES))
-
-    def _compose(self, relocation: Relocation, outputs: Outputs) -> Overlay:
-        manifests = [_manifest(file) for file in self.bundle.files]
-        objects = [obj for manifest in manifests for obj in manifest.objects]
-        find = self._find()
-        uses = [use for obj in objects for use in find(obj)]
-        overlay = compose_overlay(
-            self.bundle.files, objects, uses, relocation, outputs.pull_secrets
-        )
-        check_changes(overlay, promised_by(relocation), find)
-        for file, manifest in zip(self.bundle.files, manifests, strict=True):
-            if note := _left_out(file, manifest):
-                self.progress.note(note)
-        for note in overlay.notes:
-            self.progress.note(note)
-        return overlay
-
     def _receipt(self, receipt: Receipt, applied: Applied) -> dict[str, object]:
         """The receipt with what is of interest beside this overlay; no secrets."""
         proof = applied.coverage.proof
@@ -374,46 +348,3 @@ def _present(relocation: Relocation, push: Push) -> Mapping[str, frozenset[Diges
     """What was verified in the registry, by the names that the cluster pulls from."""
     verified = push.verified()
     return {image.name: verified[image.destination] for image in relocation.images.values()}
-
-
-def _manifest(file: ManifestFile) -> Manifest:
-    """A file of the application; what cannot be read in it is the sender's fault here."""
-    try:
-        return load_manifest(file)
-    except ManifestSourceInvalid as problem:
-        raise DocumentInvalid(
-            problem.what,
-            where=problem.where,
-            next_step="ask the sender: the application in the bundle is not as it must be",
-        ) from problem
-
-
-def _left_out(file: ManifestFile, manifest: Manifest) -> str:
-    """What of a file of objects is not deployed; files without objects are no surprise."""
-    others = manifest.others
-    if not others or not manifest.objects:
-        return ""
-    return f"{file.path}:{others[0].line}: no Kubernetes object ({others[0].reason}); left out" + (
-        f", with {len(others) - 1} more in this file" if len(others) > 1 else ""
-    )
-
-
-@dataclass(slots=True)
-class _Story:
-    """What was changed so far."""
-
-    changed: str = _NOTHING_CHANGED
-
-
-@contextmanager
-def telling() -> Iterator[_Story]:
-    """Say what was and was not changed, should anything in the block fail or be interrupted."""
-    story = _Story()
-    try:
-        yield story
-    except AirgapError as problem:
-        problem.explain(changed=story.changed)
-        raise
-    except BaseException as interruption:
-        interruption.add_note(story.changed)
-        raise

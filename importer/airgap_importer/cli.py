@@ -39,6 +39,7 @@ from airgap_importer.outputoptions import (
     secrets_of,
 )
 from airgap_importer.profiles import RegistryKind
+from airgap_importer.story import telling
 from airgap_importer.targetoptions import NamingOption, PullEndpointOption, RegistryTypeOption
 from airgap_importer.trustcli import trust as trust_commands
 from airgap_shared.console.access import state_folder
@@ -174,7 +175,7 @@ def apply(
         --registry-endpoint registry.bank.example --image-namespace shop -o shop/
     """
     with command(form):
-        from airgap_importer.apply import Application, Choices, telling
+        from airgap_importer.apply import Application, Choices
         from airgap_importer.creators import Creators
         from airgap_importer.history.folder import latest_seen
         from airgap_importer.history.memory import Memory, Terms
