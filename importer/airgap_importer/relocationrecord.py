@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap_importer.assignments import Assignment
+from airgap_importer.keptfile import check_format, read_kept
 from airgap_importer.relocation import FORMAT, Relocation, Target
 from airgap_shared.errors import StateCorrupt
 from airgap_shared.oci.fields import Fields, parse_json
@@ -53,12 +54,9 @@ def load_relocation_record(path: Path) -> RelocationRecord:
 
     """
     where = str(path)
-    try:
-        raw = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+    raw = read_kept(path)
+    if raw is None:
         return RelocationRecord()
-    except OSError as problem:
-        raise StateCorrupt(f"cannot be read: {problem.strerror}", where=where) from problem
     fields = parse_record(raw, where)
     current = fields.optional_text("path")
     found = [
@@ -81,14 +79,8 @@ def parse_record(raw: bytes, where: str) -> Fields:
 
     """
     fields = Fields(parse_json(raw, where, StateCorrupt), where, StateCorrupt)
-    found = fields.count("format") if "format" in fields else FORMAT
-    if found != FORMAT:
-        raise StateCorrupt(
-            f"format {found}; this tool knows {FORMAT}",
-            where=where,
-            changed="it was left as it is",
-            next_step="use the newer airgap-import that wrote it",
-        )
+    if "format" in fields:
+        check_format(fields, FORMAT, StateCorrupt)
     return fields
 
 

@@ -21,6 +21,7 @@ from typing import BinaryIO
 from airgap_importer.filetree import make_directories, sync_directory
 from airgap_importer.history.folder import OPEN_LOCK, told
 from airgap_importer.history.receipt import Receipt
+from airgap_importer.keptfile import read_kept
 from airgap_shared.errors import ContentRefused, Locked, StateCorrupt, StateNotWritable
 from airgap_shared.oci.fields import Fields, parse_json
 
@@ -105,12 +106,7 @@ def read_entries(folder: Path) -> list[AuditEntry]:
 
     """
     path = folder / AUDIT
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    except OSError as problem:
-        raise StateCorrupt(f"cannot be read: {problem.strerror}", where=str(path)) from problem
+    content = read_kept(path) or b""
     entries: list[AuditEntry] = []
     previous = _NOTHING
     for number, line in enumerate(_whole(content).splitlines(), 1):

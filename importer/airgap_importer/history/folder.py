@@ -18,7 +18,6 @@ import fcntl
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
@@ -27,6 +26,7 @@ from pathlib import Path
 from airgap_importer.filetree import make_directories, replace_file
 from airgap_importer.history.receipt import FORMAT, Receipt
 from airgap_importer.history.state import ImportState, parse_state
+from airgap_importer.keptfile import read_kept
 from airgap_shared.errors import AirgapError, DiskFull, Locked, StateCorrupt, StateNotWritable
 
 STATE = "state.json"
@@ -37,7 +37,6 @@ _RESERVE = "reserve"
 #: Enough for a state with the names of a thousand images, a receipt, and lines of log and journal.
 _ROOM = 256 << 10
 OPEN_LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-_STATE_LIMIT = 4 << 20
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -49,7 +48,7 @@ def load_state(folder: Path, target: str, app: str) -> ImportState:
 
     """
     path = place_of(folder, target, app) / STATE
-    raw = _read(path)
+    raw = read_kept(path)
     if raw is None:
         return ImportState(target, app)
     state = parse_state(raw, str(path))
@@ -66,7 +65,7 @@ def all_states(folder: Path) -> Iterator[ImportState]:
 
     """
     for path in _state_files(folder):
-        raw = _read(path)
+        raw = read_kept(path)
         if raw is not None:
             yield parse_state(raw, str(path))
 
@@ -79,7 +78,7 @@ def latest_seen(folder: Path) -> datetime | None:
         paths += _state_files(folder)
     for path in paths:
         with suppress(AirgapError):
-            raw = _read(path)
+            raw = read_kept(path)
             state = parse_state(raw, str(path)) if raw is not None else None
             if state is not None and state.latest_seen is not None:
                 seen.append(state.latest_seen)
@@ -171,7 +170,7 @@ def write_receipt(place: Path, receipt: Receipt, document: bytes) -> None:
 def is_of_later_format(place: Path) -> bool:
     """Whether a newer tool wrote the state: that one can still read it."""
     try:
-        document = json.loads(_read(place / STATE) or b"{}")
+        document = json.loads(read_kept(place / STATE) or b"{}")
     except (AirgapError, ValueError, RecursionError):
         return False
     found = document.get("format") if isinstance(document, dict) else None
@@ -247,22 +246,3 @@ def _folders(folder: Path) -> list[Path]:
         return []
     except OSError as problem:
         raise StateCorrupt(f"cannot be read: {problem.strerror}", where=str(folder)) from problem
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        # What is no regular file may never come to an end, or never begin.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise StateCorrupt("no regular file", where=str(path))
-            raw = file.read(_STATE_LIMIT + 1)
-    except FileNotFoundError:
-        if path.is_symlink():
-            raise StateCorrupt("a link that leads nowhere", where=str(path)) from None
-        return None
-    except OSError as problem:
-        raise StateCorrupt(f"cannot be read: {problem.strerror}", where=str(path)) from problem
-    if len(raw) > _STATE_LIMIT:
-        raise StateCorrupt("far too large", where=str(path))
-    return raw

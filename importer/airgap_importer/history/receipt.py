@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from airgap_importer.keptfile import check_format
 from airgap_shared.bundle.admission import Accepted, Candidate, Step
 from airgap_shared.errors import AirgapError
 from airgap_shared.oci.digest import Digest
@@ -96,7 +97,7 @@ def parse_receipt(fields: Fields, error: type[AirgapError]) -> Receipt:
         AirgapError: of the kind given; a later format asks for a newer tool.
 
     """
-    check_format(fields, error)
+    check_format(fields, FORMAT, error)
     try:
         step = Step(fields.text("step"))
     except ValueError:
@@ -115,17 +116,6 @@ def parse_receipt(fields: Fields, error: type[AirgapError]) -> Receipt:
         tuple(_line(fields, "agreed", text) for text in fields.texts("agreed")),
         _line(fields, "audit", fields.text("audit")),
     )
-
-
-def check_format(fields: Fields, error: type[AirgapError]) -> None:
-    """Raise ``error`` for a document of another format than this tool writes."""
-    found = fields.count("format")
-    if found != FORMAT:
-        raise error(
-            f"format {found}; this tool knows {FORMAT}",
-            where=fields.place,
-            next_step="use the newer airgap-import that wrote it",
-        )
 
 
 def _line(fields: Fields, key: str, text: str) -> str:

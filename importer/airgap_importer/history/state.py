@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from airgap_importer.assignments import parse_assignments
-from airgap_importer.history.receipt import FORMAT, Receipt, check_format, parse_receipt
+from airgap_importer.history.receipt import FORMAT, Receipt, parse_receipt
+from airgap_importer.keptfile import check_format
 from airgap_shared.errors import ContentRefused, StateCorrupt
 from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.oci.moment import format_time, parse_time
@@ -75,7 +76,7 @@ def parse_state(raw: bytes, where: str) -> ImportState:
 
 def _parse(raw: bytes, where: str) -> ImportState:
     fields = Fields(parse_json(raw, where, StateCorrupt), where, StateCorrupt)
-    check_format(fields, StateCorrupt)
+    check_format(fields, FORMAT, StateCorrupt)
     channels = fields.record("channels")
     receipts = {
         channel: parse_receipt(channels.record(channel), StateCorrupt)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from airgap_importer.keptfile import read_kept
 from airgap_importer.mirrors.configurations import Configurations
 from airgap_importer.mirrors.records import Records, parse_records
 from airgap_importer.overlaymarker import STATE, application_of
-from airgap_shared.errors import OverlayNotOurs, StateCorrupt
+from airgap_shared.errors import OverlayNotOurs
 
 #: Where the configurations are, below the folder of the records.
 FOLDER = "mirrors"
@@ -37,13 +38,11 @@ def written_text(found: Configurations, directory: Path) -> str:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
+    content = read_kept(path)
+    if content is None:
         raise OverlayNotOurs(
             "no import into this directory has come to its end",
             where=str(path),
             next_step="run airgap-import apply first",
-        ) from None
-    except OSError as problem:
-        raise StateCorrupt(f"cannot be read: {problem.strerror}", where=str(path)) from problem
+        )
+    return content
