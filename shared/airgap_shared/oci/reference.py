@@ -114,12 +114,21 @@ def parse_reference(text: str, where: str = "") -> Reference:
     try:
         return _parse(text)
     except AirgapError as problem:
+        shown = without_user(text) if _has_account(text) else text
         raise ImageReferenceInvalid(
-            f"not an image reference: {text[:300]!r}: {problem.what}", where=where
+            f"not an image reference: {shown[:300]!r}: {problem.what}", where=where
         ) from None
 
 
+def _has_account(text: str) -> bool:
+    """Whether a user and a password stand before a host."""
+    before, _, after = text.rpartition("@")
+    return ":" in before and not after.startswith(("sha256:", "sha512:"))
+
+
 def _parse(text: str) -> Reference:
+    if _has_account(text):
+        raise ImageReferenceInvalid("what follows @ is no digest; a name has no user in it")
     rest, at, digest_text = text.partition("@")
     digest = Digest.parse(digest_text) if at else None
     head, slash, last = rest.rpartition("/")

@@ -171,6 +171,22 @@ def test_what_is_not_in_the_grammar_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "robot:canary@host.example/app:1",
+        "https://robot:canary@host.example/app",
+        "robot:c@n/canary@host.example:5000/app",
+        "robot:canary@host.example",
+        "robot:canary@host.example/app@latest",
+    ],
+)
+def test_a_password_in_a_name_is_not_shown(text: str) -> None:
+    with pytest.raises(ImageReferenceInvalid, match=r"\*\*\*@") as caught:
+        parse_reference(text)
+    assert "canary" not in str(caught.value) + caught.value.what
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "user@host.example/app",
         "user:secret@host.example/app",
         "https://host.example/app",
