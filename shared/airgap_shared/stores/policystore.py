@@ -20,6 +20,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: Nothing that a link, a pipe or a device could stand for.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _ROOT = 0
 
@@ -94,7 +95,7 @@ class HeldPolicy:
 
 @contextlib.contextmanager
 def hold_policy(path: Path) -> Iterator[HeldPolicy]:
-    """Lock the folder of a policy file and load it.
+    """Lock a policy file and load it.
 
     Raises:
         Locked: another run is changing a policy there.
@@ -102,15 +103,28 @@ def hold_policy(path: Path) -> Iterator[HeldPolicy]:
 
     """
     with _opened_folder(path) as folder:
+        _read(folder, path)  # where no policy is, no lock is left
+        with _locked(folder, path):
+            raw = _read(folder, path)
+            yield HeldPolicy(path, folder, raw, parse_policy(raw, str(path)))
+
+
+@contextlib.contextmanager
+def _locked(folder: int, path: Path) -> Iterator[None]:
+    """Hold the policy; the lock ends with the process, its file stays."""
+    with _translated(path):
+        # Nobody else may open it: whoever can, can hold it, and keep a key from being revoked.
+        lock = os.open(f".{path.name}.lock", _LOCK, 0o600, dir_fd=folder)
+    try:
         try:
-            # The folder itself, so that no lock file is left; the lock ends with the process.
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
             raise Locked(
                 "another run is changing the policy", where=str(path), next_step="wait for it"
             ) from problem
-        raw = _read(folder, path)
-        yield HeldPolicy(path, folder, raw, parse_policy(raw, str(path)))
+        yield
+    finally:
+        os.close(lock)
 
 
 @contextlib.contextmanager

@@ -138,6 +138,7 @@ def test_a_version_takes_the_place_of_another(path: Path) -> None:
     assert (history / "3.json").read_bytes() == before
     assert (history / "4.dsse.json").read_bytes() == b"signed"
     names = {entry.name for entry in path.parent.rglob("*")}
+    names.remove(".policy.json.lock")
     assert names == {"policy.json", "policy.history", "3.json", "4.dsse.json"}
 
 
@@ -179,16 +180,30 @@ def test_what_a_killed_run_left_does_not_matter(path: Path) -> None:
 
 
 def test_one_change_at_a_time(path: Path) -> None:
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        with pytest.raises(Locked), hold_policy(path):
-            pass
-    finally:
-        os.close(folder)
+    with hold_policy(path), pytest.raises(Locked), hold_policy(path):
+        pass
     assert load_policy(path) == POLICY
     with hold_policy(path):
         pass
+
+
+def test_who_may_only_read_the_policy_keeps_nobody_from_changing_it(path: Path) -> None:
+    for readable in (path, path.parent):
+        held = os.open(readable, os.O_RDONLY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            with hold_policy(path):
+                pass
+        finally:
+            os.close(held)
+    assert (path.parent / ".policy.json.lock").stat().st_mode & 0o7777 == 0o600
+
+
+def test_where_no_policy_is_no_lock_is_left(path: Path) -> None:
+    path.unlink()
+    with pytest.raises(PolicyInvalid, match="no such policy"), hold_policy(path):
+        pass
+    assert list(path.parent.iterdir()) == []
 
 
 def test_a_history_that_leads_elsewhere_is_not_followed(path: Path, tmp_path: Path) -> None:
