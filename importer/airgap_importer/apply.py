@@ -147,6 +147,7 @@ class Application:
                 groundwork.requests(missing.places),
                 lists_referrers(plan, self.registry),
                 refusal,
+                prepared.receipts,
             )
             return ImportPlan(
                 self.target,

@@ -24,12 +24,14 @@ class Probe:
     ``missing`` has to be created first; ``requests`` is what to ask an administrator for, word by
     word. ``lists_referrers`` says whether there is a referrers API, None where that shows only
     when something is there. ``refusal`` is the failure that the import would end with.
+    ``receipts`` is the repository for them, empty where the target has no place for one.
     """
 
     missing: tuple[Place, ...] = ()
     requests: tuple[str, ...] = ()
     lists_referrers: bool | None = None
     refusal: RegistryError | None = None
+    receipts: str = ""
 
 
 def lists_referrers(plan: PushPlan, registry: ImageLookup) -> bool | None:
@@ -69,6 +71,7 @@ class ImportPlan:
                 "naming": self.names.naming.value,
                 "mounts": profile.mounts_within is not None,
                 "referrersApi": self.probe.lists_referrers,
+                "receipts": self.probe.receipts or None,
             },
             "images": self.relocation.to_document()["images"],
             "repositories": [share.to_document() for share in shares],

@@ -77,6 +77,7 @@ class TestDryRun:
             "naming": "last",
             "mounts": True,
             "referrersApi": None,
+            "receipts": "apps/shop/airgap-receipts",
         }
         assert before["bytes"] and before["bytesMounted"]
 
