@@ -21,7 +21,8 @@ from airgap_importer.importplan import ImportPlan, Probe, lists_referrers
 from airgap_importer.importrecords import ImportRecords, compose_records, encode_record
 from airgap_importer.mirrors.configurations import Configurations
 from airgap_importer.mirrors.folder import FOLDER as MIRRORS
-from airgap_importer.naming import Names, Naming
+from airgap_importer.names import Names
+from airgap_importer.naming import Naming
 from airgap_importer.outputs import NO_OUTPUTS, Outputs
 from airgap_importer.overlay import (
     DEFAULT_DOWNSTREAM,
@@ -32,11 +33,12 @@ from airgap_importer.overlay import (
     open_overlay_directory,
 )
 from airgap_importer.preflight import check_manifests
-from airgap_importer.profiles import RegistryKind, RegistryProfile
+from airgap_importer.profiles import RegistryProfile
 from airgap_importer.proof import Proof, promised_by, prove
 from airgap_importer.pushing import Push, PushReport
 from airgap_importer.pushplan import Care, PushPlan, PushPlanner
 from airgap_importer.recognition import profile_of
+from airgap_importer.registrykind import RegistryKind
 from airgap_importer.relocation import RECEIPTS, Relocation, Target, relocate
 from airgap_importer.relocationrecord import RelocationRecord, load_relocation_record
 from airgap_importer.rendering import Renderer, Rendering

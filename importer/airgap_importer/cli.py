@@ -38,7 +38,7 @@ from airgap_importer.outputoptions import (
     pulls_plainly,
     secrets_of,
 )
-from airgap_importer.profiles import RegistryKind
+from airgap_importer.registrykind import RegistryKind
 from airgap_importer.story import telling
 from airgap_importer.targetoptions import NamingOption, PullEndpointOption, RegistryTypeOption
 from airgap_importer.trustcli import trust as trust_commands

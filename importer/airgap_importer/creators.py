@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airgap_importer.creating import CREATE, Groundwork
-from airgap_importer.profiles import RegistryKind, RegistryProfile
+from airgap_importer.profiles import RegistryProfile
+from airgap_importer.registrykind import RegistryKind
 from airgap_importer.relocation import RECEIPTS, Target
 from airgap_shared.errors import UsageError
 from airgap_shared.stores.awsaccess import WITHOUT_KEYS, ecr_registry

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airgap_importer.attachmentplan import NOTHING_DUE, AttachmentsDue
-from airgap_importer.naming import Names
+from airgap_importer.names import Names
 from airgap_importer.pushplan import PushPlan, RepositoryPlan
 from airgap_importer.relocation import Relocation, Target
 from airgap_importer.rewriting import Overlay

@@ -8,13 +8,13 @@ Artifact Registry, ACR (container-registry-skus), Docker Hub, Artifactory and Ne
 
 from __future__ import annotations
 
-import enum
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from string import Template
 
+from airgap_importer.registrykind import RegistryKind
 from airgap_shared.oci import mediatype
 from airgap_shared.oci.manifest import MANIFEST_LIMIT, Index, Manifest
 from airgap_shared.oci.reference import REPOSITORY_LIMIT
@@ -22,26 +22,6 @@ from airgap_shared.stores.ecrname import EcrRegistry
 
 _ANY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _SINGLE = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-
-
-class RegistryKind(enum.StrEnum):
-    """The kinds of registries that are told apart, as ``--registry-type`` spells them.
-
-    ``AUTO`` is none of them: it is to be found out.
-    """
-
-    AUTO = "auto"
-    DOCKERHUB = "dockerhub"
-    QUAY = "quay"
-    ECR = "ecr"
-    GAR = "gar"
-    GHCR = "ghcr"
-    ACR = "acr"
-    HARBOR = "harbor"
-    ARTIFACTORY = "artifactory"
-    NEXUS = "nexus"
-    DISTRIBUTION = "distribution"
-    ZOT = "zot"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from airgap_importer.profiles import (
-    GAR_HOST,
-    GCR,
-    PROFILES,
-    RegistryKind,
-    RegistryProfile,
-)
+from airgap_importer.profiles import GAR_HOST, GCR, PROFILES, RegistryProfile
+from airgap_importer.registrykind import RegistryKind
 from airgap_shared.stores.ecrname import EcrRegistry
 from airgap_shared.stores.introduction import Introduction
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from airgap_importer.naming import Names, joined
+from airgap_importer.names import Names, joined
 from airgap_shared.bundle.statement import BundledImage
 from airgap_shared.errors import PlainHttpRefused, TargetCollision, UsageError
 from airgap_shared.oci.digest import Digest

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from airgap_importer.naming import Naming
-from airgap_importer.profiles import RegistryKind
+from airgap_importer.registrykind import RegistryKind
 
 RegistryTypeOption = Annotated[
     RegistryKind,

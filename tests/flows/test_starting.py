@@ -35,6 +35,13 @@ def test_help_of_the_importer_needs_nothing_heavy(journey: Journey, command: str
     assert _loaded(journey, "airgap-import", command, "--help") & _HEAVY == set()
 
 
+@pytest.mark.parametrize("name", ["airgap-bundle", "airgap-import"])
+def test_help_needs_no_content_of_images(journey: Journey, name: str) -> None:
+    modules = _modules(journey, name, "--help")
+    assert "airgap_shared.console.outcome" in modules
+    assert not any(module.startswith("airgap_shared.oci.") for module in modules)
+
+
 def test_what_counts_as_loaded_is_seen(journey: Journey) -> None:
     """The control: a command that does read YAML is seen to."""
     journey.deploy("team/app:1")
@@ -44,6 +51,11 @@ def test_what_counts_as_loaded_is_seen(journey: Journey) -> None:
 
 def _loaded(journey: Journey, *command: str) -> set[str]:
     """The top-level packages that Python imports for a command."""
+    return {module.partition(".")[0] for module in _modules(journey, *command)}
+
+
+def _modules(journey: Journey, *command: str) -> set[str]:
+    """The modules that Python imports for a command."""
     python, *arguments = journey.shell.command_line(*command)
     assert python == sys.executable
     done = subprocess.run(
@@ -57,4 +69,4 @@ def _loaded(journey: Journey, *command: str) -> set[str]:
     )
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     assert len(lines) > 50
-    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    return {line.rpartition("|")[2].strip() for line in lines}

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airgap_importer.assignments import merged, parse_assignments, remembered
-from airgap_importer.naming import Names, Naming
+from airgap_importer.names import Names
+from airgap_importer.naming import Naming
 from airgap_importer.relocation import Target, relocate
 from airgap_importer.relocationrecord import RelocationRecord, load_relocation_record
 from airgap_shared.bundle.statement import BundledImage

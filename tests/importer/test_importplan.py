@@ -5,10 +5,11 @@ import json
 import pytest
 
 from airgap_importer.importplan import ImportPlan, Probe
-from airgap_importer.naming import Names
+from airgap_importer.names import Names
 from airgap_importer.preflight import check_manifests
-from airgap_importer.profiles import PROFILES, RegistryKind
+from airgap_importer.profiles import PROFILES
 from airgap_importer.pushplan import BlobPlan, PushPlan, RepositoryPlan
+from airgap_importer.registrykind import RegistryKind
 from airgap_importer.releasetags import ReleaseTags
 from airgap_importer.relocation import Relocation, Target
 from airgap_importer.rewriting import Overlay

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from airgap_importer.profiles import DISTRIBUTION, GCR, PROFILES, RegistryKind
+from airgap_importer.profiles import DISTRIBUTION, GCR, PROFILES
+from airgap_importer.registrykind import RegistryKind
 from airgap_shared.oci import mediatype
 from airgap_shared.oci.manifest import parse_manifest
 from support.images import make_image, make_index

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from airgap_importer.profiles import DISTRIBUTION, GCR, PROFILES, RegistryKind
+from airgap_importer.profiles import DISTRIBUTION, GCR, PROFILES
 from airgap_importer.recognition import profile_of
+from airgap_importer.registrykind import RegistryKind
 from airgap_shared.stores.challenge import parse_challenges
 from airgap_shared.stores.introduction import Introduction
 from support.clients import http_client

@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from airgap_importer.profiles import PROFILES, RegistryKind
+from airgap_importer.profiles import PROFILES
 from airgap_importer.recognition import profile_of
+from airgap_importer.registrykind import RegistryKind
 from airgap_shared.stores.challenge import parse_challenges
 from airgap_shared.stores.introduction import Introduction
 from support.kinds.rows import ROWS, Column, Row, Server

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from airgap_importer.mirrors.hoststoml import compose_hosts_toml
 from airgap_importer.mirrors.records import parse_records
-from airgap_importer.naming import Names, Naming
+from airgap_importer.names import Names
+from airgap_importer.naming import Naming
 from airgap_importer.relocation import Target, relocate
 from airgap_shared.bundle.statement import BundledImage
 from airgap_shared.oci import mediatype

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airgap_importer.naming import Names, Naming
-from airgap_importer.profiles import DISTRIBUTION, PROFILES, RegistryKind, RegistryProfile
+from airgap_importer.names import Names
+from airgap_importer.naming import Naming
+from airgap_importer.profiles import DISTRIBUTION, PROFILES, RegistryProfile
+from airgap_importer.registrykind import RegistryKind
 from airgap_importer.relocation import Target, relocate
 from airgap_shared.bundle.statement import BundledImage
 from airgap_shared.errors import TargetCollision, UsageError
