@@ -102,13 +102,15 @@ class _Search:
         )
         below = place.parts[-1] if place.parts else ""
         for key, child in children:
-            inner = place.below(key)
             if key == "default" and below != "properties":
-                self._visit(replace(inner, name=str(below), schema=True), child)
+                self._visit(replace(place.below(key), name=str(below), schema=True), child)
             elif isinstance(child, str):
-                self._visit_scalar(replace(inner, note=SCHEMA_NOTE), child)
-            else:
-                self._schema(inner, child)
+                self._count(child)
+                for finding in find_full_references(child):
+                    noted = replace(place.below(key), note=SCHEMA_NOTE)
+                    self._report_finding(noted, child, finding)
+            elif isinstance(child, Mapping | list):
+                self._schema(place.below(key), child)
 
     def _visit_mapping(self, place: Place, mapping: Mapping[str, object]) -> None:
         above = (*place.above, Block(mapping, place))
