@@ -34,6 +34,7 @@ from support.faults import (
 )
 from support.figures import Figure
 from support.images import (
+    OCI_INDEX,
     OCI_MANIFEST,
     digest_of,
     generated_layer,
@@ -581,6 +582,17 @@ class TestK14:
     ) -> None:
         vendor.proxy.add(Rule(redirect(location), "GET", "/manifests/", times=None))
         done = refused(self._create(vendor), 25, "UnsafeRedirect")
+        self._assert_nothing_leaked(vendor, elsewhere, done)
+
+    @pytest.mark.parametrize("link", ["http://[::1/x", "//127.0.0.1:99999/x", "http://h/x", "\xe9"])
+    def test_by_the_next_page_of_a_list(
+        self, vendor: Vendor, elsewhere: FaultProxy, link: str
+    ) -> None:
+        empty = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}).encode()
+        headers = {"Content-Type": OCI_INDEX, "Link": f'<{link}>; rel="next"'}
+        vendor.proxy.add(Rule(Answer(200, headers, empty), "GET", "/referrers/", times=None))
+        done = refused(self._create(vendor), 25, "UnsafeRedirect")
+        assert "the next page of a list is at" in done.err
         self._assert_nothing_leaked(vendor, elsewhere, done)
 
     def test_from_https_to_http(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import requests
 import urllib3.util
 
 from airgap_shared.errors import AirgapError
+from airgap_shared.oci import mediatype
 from airgap_shared.stores.challenge import Challenge, parse_challenges
 from airgap_shared.stores.credential import Credential
 from airgap_shared.stores.download import Download
@@ -17,6 +19,7 @@ from airgap_shared.stores.endpoint import Endpoint, Origin
 from airgap_shared.stores.exchange import Access, Answer, Request
 from airgap_shared.stores.origins import check_realm, redirect_target, upload_location
 from airgap_shared.stores.redaction import Redactor
+from airgap_shared.stores.referrerpages import ReferrerPages
 from airgap_shared.stores.refusals import judge, read_complaint
 from airgap_shared.stores.retrying import Transient, parse_retry_after
 from airgap_shared.stores.settings import ClientSettings, Patience
@@ -123,6 +126,7 @@ def _token_answers() -> Iterator[bytes]:
     for document in (
         {"token": "abc.def", "expires_in": 300},
         {"access_token": "abc", "expires_in": 1e308},
+        {"token": "abc", "expires_in": 10**400},
         {"token": "abc", "expires_in": -1, "issued_at": "2026-01-01T00:00:00Z"},
         {"errors": [{"code": "UNAUTHORIZED", "message": f"not {_SECRET}"}]},
     ):
@@ -165,6 +169,38 @@ def _addresses() -> Iterator[bytes]:
     yield b"https://169.254.169.254/latest"
     yield b"https:/\\evil.example"
     yield b"https://a[::1]:80/"
+
+
+# Lists ------------------------------------------------------------------------------------------
+
+
+def _feed_link(data: bytes) -> None:
+    """A ``Link`` header with each page of a list: the next one is asked of the same server."""
+    lines = data.split(b"\n")[:5]
+    asked: list[Request] = []
+
+    def exchange(request: Request) -> Answer:
+        headers = {"content-type": mediatype.OCI_INDEX}
+        if len(asked) < len(lines):
+            headers["link"] = _text(lines[len(asked)])
+        asked.append(request)
+        return replace(_answer(200, headers, b"{}"), url=request.url)
+
+    pages = ReferrerPages(exchange, _REQUEST, Patience(timing=FakeClock().timing())).read()
+    try:
+        assert pages is not None and len(list(pages)) == len(asked)
+    finally:
+        for request in asked:
+            assert Origin.of(request.url) == _ENDPOINT.origin
+            assert _host_of(request.url) == "reg.example"
+            requests.Request("GET", request.url).prepare()
+
+
+def _links() -> Iterator[bytes]:
+    for address in _addresses():
+        yield b"<" + address + b'>; rel="next"\n</v2/a/referrers/x?n=2>; rel=next'
+    yield b'</v2/a/referrers/x?n=1&last=%zz>; title="x"; rel="next"'
+    yield b'<http://[::1/x>; rel="next"'
 
 
 # Downloads --------------------------------------------------------------------------------------
@@ -259,6 +295,7 @@ TARGETS = {
     "challenge": Target(_feed_challenge, _challenges, _SCHEMES),
     "token-answer": Target(_feed_token, _token_answers, (b"token", b"expires_in", *_ERRORS)),
     "origins": Target(_feed_origins, _addresses, _URLS),
+    "next-page": Target(_feed_link, _links, (b"<", b'>; rel="next"', *_URLS)),
     "download": Target(_feed_download, _downloads, (b"bytes ", b"/1024", b"0-1023", b"\n")),
     "retry-after": Target(_feed_retry_after, _retry_afters, _DATES),
     "complaint": Target(_feed_complaint, _complaints, _ERRORS),

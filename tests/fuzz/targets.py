@@ -21,7 +21,15 @@ _MODULES: Final = {
     ),
     "oci": ("image-manifest", "referrers-list", "json-fields", "image-reference", "platform"),
     "kube": ("yaml", "documents", "find-images", "rewriting", "rules-file"),
-    "registry": ("challenge", "token-answer", "origins", "download", "retry-after", "complaint"),
+    "registry": (
+        "challenge",
+        "token-answer",
+        "origins",
+        "next-page",
+        "download",
+        "retry-after",
+        "complaint",
+    ),
     "trust": ("trust-policy", "policy-update", "public-key"),
     "local": (
         "auth-file",

@@ -1,8 +1,8 @@
 """Origin rules: where a registry may send us, and what goes along.
 
-Registries name URLs in three places: the upload ``Location``, redirects, and the realm of a
-challenge. Each has led to stolen credentials somewhere (CVE-2020-15157, CVE-2023-32681,
-CVE-2026-48978, CVE-2026-50151).
+Registries name URLs in four places: the upload ``Location``, redirects, the realm of a challenge
+and the next page of a list. The first three have led to stolen credentials somewhere
+(CVE-2020-15157, CVE-2023-32681, CVE-2026-48978, CVE-2026-50151).
 """
 
 from __future__ import annotations
@@ -93,6 +93,25 @@ def redirect_target(request: Request, answer: Answer, hops: int) -> str:
     if hops >= MAX_REDIRECTS:
         raise UnsafeRedirect(f"more than {MAX_REDIRECTS} redirects", where=request.where)
     return target
+
+
+def next_page(url: str, link: str, where: str) -> str:
+    """The address of the page that follows the one at ``url``, on the same server.
+
+    Raises:
+        UnsafeRedirect: it is elsewhere, or no address at all.
+
+    """
+    following = _join(url, link)
+    origin = Origin.of(following)
+    if origin is None or origin != Origin.of(url):
+        raise UnsafeRedirect(
+            f"the next page of a list is at {_name(origin, link)}",
+            where=where,
+            changed="nothing was asked there",
+            next_step=_PROXY_ADVICE,
+        )
+    return following
 
 
 def check_realm(

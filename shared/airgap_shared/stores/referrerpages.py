@@ -8,17 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from urllib.parse import urljoin, urlsplit
 
-from airgap_shared.errors import (
-    Denied,
-    LimitExceeded,
-    RegistryRejected,
-    UnsafeRedirect,
-)
+from airgap_shared.errors import Denied, LimitExceeded, RegistryRejected
 from airgap_shared.oci import mediatype
 from airgap_shared.oci.manifest import MANIFEST_LIMIT
 from airgap_shared.stores.exchange import Answer, Request
+from airgap_shared.stores.origins import next_page
 from airgap_shared.stores.retrying import retry
 from airgap_shared.stores.settings import Patience
 
@@ -60,7 +55,8 @@ class ReferrerPages:
             yield raw
             if not following:
                 return
-            request = replace(request, url=self._next(request.url, following))
+            following = next_page(request.url, following, request.where)
+            request = replace(request, url=following)
             found = self._page(request)
             if found is None:
                 raise RegistryRejected("a page of the referrers is missing", where=request.where)
@@ -83,10 +79,3 @@ class ReferrerPages:
             return raw, link[1] if link else ""
 
         return retry(get, self.patience)
-
-    def _next(self, url: str, link: str) -> str:
-        """The address of the next page, which is on the same server."""
-        following = urljoin(url, link)
-        if urlsplit(following)[:2] != urlsplit(url)[:2]:
-            raise UnsafeRedirect("the next page of a list is elsewhere", where=self.request.where)
-        return following

@@ -27,6 +27,8 @@ from airgap_shared.stores.settings import ClientSettings
 TOKEN_LIMIT = 1 << 20
 #: Of servers that do not say how long a token lives (token.md, "expires_in").
 _DEFAULT_LIFETIME = 60.0
+#: Whatever a server says: the number may have hundreds of digits.
+_LONGEST_LIFETIME = 86_400.0
 #: The part of its life after which a token is not used any more.
 _USABLE_PART = 0.8
 _CLIENT_ID = "airgap-bundle"
@@ -171,5 +173,5 @@ def _read(raw: bytes | None, where: str) -> tuple[str, float]:
         raise AuthFailed("the token server's answer holds no token", where=where)
     lifetime = document.get("expires_in")
     if isinstance(lifetime, int | float) and lifetime > 0:
-        return token, float(lifetime)
+        return token, float(min(lifetime, _LONGEST_LIFETIME))
     return token, _DEFAULT_LIFETIME

@@ -113,13 +113,13 @@ class Transport(oras.provider.Registry):
         if authorization is not None:
             headers["Authorization"] = authorization
         body = request.body if request.body is None or len(request.body) else b""
-        prepared = self.session.prepare_request(
-            requests.Request(request.method, request.url, headers=headers, data=body)
-        )
-        # The registry's own spelling of an upload address is the only one it must understand.
-        prepared.url = request.url
         _log.debug("%s %s (%s)", request.method, urlsplit(request.url).path, request.where)
         try:
+            prepared = self.session.prepare_request(
+                requests.Request(request.method, request.url, headers=headers, data=body)
+            )
+            # The registry's own spelling of an upload address is the only one it must understand.
+            prepared.url = request.url
             # The adapter itself: a session reads the whole body of every redirect, to follow it.
             response = self.session.get_adapter(request.url).send(
                 prepared,
