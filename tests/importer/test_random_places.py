@@ -75,11 +75,12 @@ _OBJECTS = st.one_of(
         _VALUES.filter(lambda value: isinstance(value, str)),
     ),
     st.builds(
-        lambda value: {
+        lambda place, value: {
             "apiVersion": "v1",
-            "kind": "Secret",
-            "data": {"x": base64.b64encode(value.encode()).decode()},
+            "kind": place[0],
+            place[1]: {"x": base64.b64encode(value.encode()).decode()},
         },
+        st.sampled_from([("Secret", "data"), ("ConfigMap", "binaryData")]),
         _VALUES.map(lambda value: value if isinstance(value, str) else json.dumps(value)),
     ),
 )

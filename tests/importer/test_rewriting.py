@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from support.overlays import application, relocation_of, write_overlay
 _A = "a" * 64
 _B = "b" * 64
 _S512 = "c" * 128
+_BINARY = base64.b64encode(bytes(range(256))).decode()
 
 
 def _pod(image: str, name: str = "web", metadata: str = "") -> str:
@@ -214,6 +216,8 @@ _CASES: dict[str, str | dict[str, str | bytes]] = {
     "metadata: {name: flux}\nspec: {path: ./x}\n",
     "no objects": {"values.yaml": "a: b\n"},
     "no files": {},
+    "binary data": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+    f"binaryData: {{x: {base64.b64encode(b'image: nginx:1').decode()}, y: {_BINARY}}}\n",
     "an empty list": "apiVersion: v1\nkind: List\nitems: []\n",
     "local config": _pod("nginx:1")
     + "---\n"

@@ -1,4 +1,4 @@
-"""Documents inside texts: YAML and JSON in strings, and base64 of them in Secrets."""
+"""Documents inside texts: YAML and JSON in strings, and base64 of them."""
 
 from __future__ import annotations
 

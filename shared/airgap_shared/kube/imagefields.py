@@ -46,6 +46,8 @@ _DEPTH_LIMIT = 64
 _LONGEST_FLAG = 100
 _LAST_KEYS = frozenset(rule.suffix[-1] for rule in FIELD_RULES)
 _CRD: Final = "CustomResourceDefinition"
+# Fields whose values are base64 (api/core/v1/types.go).
+_BASE64: Final = {"Secret": "data", "ConfigMap": "binaryData"}
 # OpenShift's way to point at an image: {kind: DockerImage, name: …}.
 _IMAGE_KINDS: Final = frozenset({"DockerImage"})
 
@@ -216,9 +218,10 @@ class _Search:
             self._report_finding(place, text, finding)
 
     def _decoded(self, place: Place, text: str) -> tuple[Place, str]:
-        """The text behind base64 where an object keeps such: in the data of a Secret."""
-        is_data = place.parts[:1] == ("data",) and place.outer is None
-        decoded = read_base64(text) if is_data and self._object.identity.kind == "Secret" else None
+        """The text behind base64 where an object keeps such."""
+        field = _BASE64.get(self._object.identity.kind)
+        is_data = field is not None and place.parts[:1] == (field,) and place.outer is None
+        decoded = read_base64(text) if is_data else None
         if not decoded:
             return place, text
         self._count(decoded)

@@ -1,8 +1,8 @@
 """New texts at places inside an object's values; every other character stays as it is.
 
-What stands inside a text (a document in a ConfigMap, base64 in a Secret) is replaced there,
-character by character. No document is ever read and written anew: its author finds order,
-comments and quoting unchanged.
+What stands inside a text (a document in a ConfigMap, the base64 of a Secret or of binary data) is
+replaced there, character by character. No document is ever read and written anew: its author finds
+order, comments and quoting unchanged.
 """
 
 from __future__ import annotations

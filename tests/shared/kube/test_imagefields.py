@@ -409,13 +409,17 @@ def test_image_like_text_is_put_before_a_person(
     assert reason in found[0].reason
 
 
-def test_base64_is_read_in_the_data_of_secrets_only() -> None:
+@pytest.mark.parametrize(
+    ("kind", "field", "other"),
+    [("Secret", "data", "binaryData"), ("ConfigMap", "binaryData", "data")],
+)
+def test_base64_is_read_only_where_an_object_keeps_it(kind: str, field: str, other: str) -> None:
     content = base64.b64encode(b"singleuser:\n  image:\n    name: quay.io/a/b\n    tag: '1'\n")
-    body: dict[str, object] = {"data": {"values.yaml": content.decode()}}
-    (use,) = uses_in("Secret", body, "v1")
+    data = {"values.yaml": content.decode()}
+    (use,) = uses_in(kind, {field: data}, "v1")
     assert use.text == "quay.io/a/b:1"
-    assert use.place.endswith("data['values.yaml']|base64|yaml[0].singleuser.image")
-    assert uses_in("ConfigMap", body, "v1") == []
+    assert use.place.endswith(f"{field}['values.yaml']|base64|yaml[0].singleuser.image")
+    assert uses_in(kind, {other: data}, "v1") == []
 
 
 def test_places_inside_texts_are_named() -> None:
