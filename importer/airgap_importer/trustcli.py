@@ -299,51 +299,14 @@ def update(
 def _edit(
     path: Path, draft: Path | None, change: Callable[[TrustPolicy], TrustPolicy], form: Format
 ) -> None:
-    """Change the policy in force, or the draft of its next version; either is one version on."""
-    from dataclasses import replace
-
-    from airgap_shared.stores.policystore import (
-        hold_policy,
-        load_policy,
-        policy_exists,
-        write_policy,
-    )
+    """Change the policy in force, or the draft of its next version, and show what came of it."""
+    from airgap_importer.policyediting import edit_draft, edit_policy
 
     if draft is None:
-        with hold_policy(path) as held:
-            changed = _valid(replace(change(held.policy), version=held.policy.version + 1), path)
-            held.replace(changed)
-        _print_policy(changed, f"{path} was changed", form)
-        return
-    _refuse_in_force(draft, path)
-    version = load_policy(path).version + 1
-    before = load_policy(draft) if policy_exists(draft) else load_policy(path)
-    changed = _valid(replace(change(before), version=version), draft)
-    write_policy(draft, changed)
-    _print_policy(changed, f"wrote {draft}; {path} was not changed", form)
-
-
-def _refuse_in_force(draft: Path, policy: Path) -> None:
-    """A draft has no lock and no history, so it must not be the policy, by whatever name."""
-    from contextlib import suppress
-
-    from airgap_shared.errors import UsageError
-
-    with suppress(OSError):
-        if draft.samefile(policy):
-            raise UsageError(
-                "the draft would take the place of the policy",
-                where=f"--draft {draft}",
-                changed="nothing was changed",
-                next_step="name another file, or leave --draft out to change the policy itself",
-            )
-
-
-def _valid(policy: TrustPolicy, path: Path) -> TrustPolicy:
-    """What every reader will make of it; refused here, rather than by the next command."""
-    from airgap_shared.trust.policyfile import compose_policy, parse_policy
-
-    return parse_policy(compose_policy(policy), str(path))
+        _print_policy(edit_policy(path, change), f"{path} was changed", form)
+    else:
+        done = f"wrote {draft}; {path} was not changed"
+        _print_policy(edit_draft(draft, path, change), done, form)
 
 
 def _age(days: int | None) -> timedelta | None:

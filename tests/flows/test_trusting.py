@@ -210,6 +210,49 @@ class TestDraftThatIsThePolicy:
         succeeded(here(folder, "add-key", "next.pub", "--draft", "new/policy.json"))
 
 
+class TestDraftThatIsStale:
+    """What changed in the policy since a draft was begun is not in the draft."""
+
+    @pytest.fixture
+    def begun(self, folder: Path) -> Path:
+        succeeded(here(folder, "add-key", "next.pub", "--app", "shop", "--draft", "2.json"))
+        return folder
+
+    def _refused(self, folder: Path, match: str) -> None:
+        before = tree_of(folder)
+        for command in (
+            ("add-key", "officer.pub"),
+            ("add-app", "bank"),
+            ("revoke", key_id(folder, "next"), "--reason", "lost"),
+        ):
+            said = refused(here(folder, *command, "--draft", "2.json"), 2, "PolicyInvalid").err
+            assert "--draft 2.json" in said
+            assert match in said
+            assert "begin a new draft" in said
+        assert tree_of(folder) == before
+
+    def test_a_revocation_meanwhile_is_not_lost(self, begun: Path) -> None:
+        stolen = ("revoke", key_id(begun, "stranger"), "--reason", "stolen")
+        succeeded(here(begun, *stolen))
+        self._refused(begun, "the draft is version 2, and version 2 is in force")
+        # What had been signed before it does not get in either.
+        succeeded(trust(begun, "sign", "2.json", "--key", "vendor.key", "-o", "2.dsse.json"))
+        refused(here(begun, "update", "2.dsse.json"), 2, "PolicyInvalid")
+        succeeded(here(begun, "add-key", "next.pub", "--draft", "3.json"))
+        assert policy(begun, "3.json")["revoked"] == policy(begun)["revoked"] != []
+
+    def test_an_application_meanwhile_is_not_lost(self, begun: Path) -> None:
+        for name in ("bank", "depot"):
+            succeeded(here(begun, "add-app", name))
+        self._refused(begun, "the draft is version 2, and version 3 is in force")
+
+    def test_nor_a_revocation_by_an_editor_that_left_the_number(self, begun: Path) -> None:
+        document = policy(begun)
+        document["revoked"] = [{"key": key_id(begun, "stranger")}]
+        (begun / "policy.json").write_text(json.dumps(document))
+        self._refused(begun, f"does not revoke {key_id(begun, 'stranger')}")
+
+
 class TestA21:
     """Versions that come signed from elsewhere."""
 
@@ -304,6 +347,13 @@ class TestA21:
         assert "0 of 1 keys of the new policy itself" in said
         (ready / signed).unlink()
         succeeded(here(ready, "update", self._sign(ready, "4.json", "vendor", "next")))
+
+    def test_not_without_what_is_revoked(self, ready: Path) -> None:
+        succeeded(here(ready, "revoke", key_id(ready, "stranger"), "--reason", "stolen"))
+        document = {**policy(ready), "version": 5, "revoked": []}
+        (ready / "5.json").write_text(json.dumps(document))
+        said = self._keeps(ready, self._sign(ready, "5.json", "vendor"), 2, "PolicyInvalid").err
+        assert key_id(ready, "stranger") in said
 
     def test_not_a_signed_bundle(self, ready: Path) -> None:
         archive = subprocess.run(

@@ -88,7 +88,8 @@ def accept_successor(envelope: Envelope, current: TrustPolicy, now: datetime) ->
         SignatureMissing: there is no signature.
         SignatureThresholdNotMet: not by the quorum in force, or not by its own.
         PayloadTypeUnsupported, PredicateTypeUnsupported, StatementInvalid: it is no policy.
-        PolicyInvalid: the policy cannot be relied on, or is not the next version.
+        PolicyInvalid: the policy cannot be relied on, is not the next version, or takes a
+            revocation back.
 
     """
     if not envelope.signatures:
@@ -107,7 +108,21 @@ def accept_successor(envelope: Envelope, current: TrustPolicy, now: datetime) ->
         )
     old = _require(envelope, current, successor, now, "of the policy in force")
     new = _require(envelope, successor, current, now, "of the new policy itself")
+    check_revocations(successor, current)
     return Successor(successor, tuple(dict.fromkeys((*old, *new))))
+
+
+def check_revocations(successor: TrustPolicy, current: TrustPolicy) -> None:
+    """Raise :class:`PolicyInvalid` for a successor that does not revoke what is revoked."""
+    forgotten = [
+        entry.key_id for entry in current.revoked if not successor.is_revoked(entry.key_id)
+    ]
+    if forgotten:
+        raise PolicyInvalid(
+            f"it does not revoke {', '.join(forgotten)} any more; revocation is for ever",
+            changed="the policy in force was kept",
+            next_step="have a version signed that revokes as well what is revoked now",
+        )
 
 
 def compose_acceptance(successor: Successor, now: datetime, clock: datetime) -> bytes:

@@ -144,6 +144,19 @@ def test_a_key_that_the_new_policy_revokes_does_not_count() -> None:
     assert accept_successor(signed(revoking, OLD), CURRENT, NOW).policy.version == 4
 
 
+def test_a_revocation_is_not_taken_back_by_any_quorum() -> None:
+    strangers = [fixed_key(number).public_key.key_id for number in (8, 9)]
+    revoking = replace(CURRENT, revoked=tuple(map(Revocation, strangers)))
+    for kept in ((), (Revocation(strangers[0]),)):
+        with pytest.raises(PolicyInvalid, match="for ever") as caught:
+            accept_successor(signed(replace(NEXT, revoked=kept), OLD, BOTH, NEW), revoking, NOW)
+        assert [key_id in caught.value.what for key_id in strangers] == [not kept, True]
+        assert caught.value.changed == "the policy in force was kept"
+    # What it says of them besides is for people.
+    told = replace(NEXT, revoked=tuple(Revocation(key, "lost") for key in strangers))
+    assert accept_successor(signed(told, BOTH), revoking, NOW).policy.revoked == told.revoked
+
+
 def test_a_key_counts_at_its_time_only() -> None:
     ended = replace(
         CURRENT,
