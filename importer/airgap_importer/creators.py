@@ -12,6 +12,7 @@ from airgap_importer.relocation import RECEIPTS, Target
 from airgap_shared.errors import UsageError
 from airgap_shared.stores.awsaccess import WITHOUT_KEYS, ecr_registry
 from airgap_shared.stores.creators import EcrCreator, HarborCreator, QuayCreator
+from airgap_shared.stores.credential import check_token
 from airgap_shared.stores.ecraccess import EcrAccess
 from airgap_shared.stores.ecrapi import EcrSettings, OpenApi
 from airgap_shared.stores.ports import RepositoryCreator
@@ -75,7 +76,7 @@ class Creators:
                 f"set {QUAY_TOKEN} to an OAuth token that may create organizations and "
                 f"repositories, and add {CREATE}"
             )
-        return QuayCreator(self.registry.api(), token), ""
+        return QuayCreator(self.registry.api(), check_token(token, "the token", QUAY_TOKEN)), ""
 
     @property
     def _is_private(self) -> bool:

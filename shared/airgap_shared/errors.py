@@ -89,7 +89,7 @@ class RulesInvalid(UsageError):
 
 
 class CredentialsInvalid(UsageError):
-    """A credentials file cannot be read."""
+    """Credentials cannot be read, or hold what no request can carry."""
 
 
 # 10: bundle format: copy the bundle again -------------------------------------------------------

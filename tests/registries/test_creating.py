@@ -484,6 +484,16 @@ class TestQuay:
         assert f"organization {stage.namespace}: curl" in done.err
         assert stage.is_untouched()
 
+    def test_a_token_that_no_header_carries_is_told_and_not_shown(
+        self, prepare: Callable[[Row], Stage], monkeypatch: pytest.MonkeyPatch, first: Release
+    ) -> None:
+        stage = prepare(_ROWS["quay"])
+        monkeypatch.setenv("AIRGAP_QUAY_TOKEN", "canary\n")
+        done = refused(stage.apply(first, CREATE), 2, "CredentialsInvalid")
+        assert "AIRGAP_QUAY_TOKEN" in done.err
+        assert "canary" not in done.err
+        assert stage.is_untouched()
+
     def test_a_robot_without_rights_in_a_new_repository_is_told(
         self, prepare: Callable[[Row], Stage], first: Release
     ) -> None:

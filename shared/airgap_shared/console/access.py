@@ -96,13 +96,17 @@ def given_credential(
     Raises:
         UsageError: one of the two without the other; there is no password, or far too much; or the
             bundle would be read from where the password is.
+        CredentialsInvalid: they cannot be sent.
 
     """
-    from airgap_shared.stores.credential import Credential
+    from airgap_shared.stores.credential import Credential, check_text, check_user
 
     if username is None and not password_stdin:
         name, secret = os.environ.get(_USERNAME), os.environ.get(_PASSWORD)
-        return Credential(name, secret) if name and secret else None
+        if not name or not secret:
+            return None
+        check_text(secret, "the password", _PASSWORD)
+        return Credential(check_user(name, _USERNAME), secret)
     if username is None or not password_stdin:
         raise UsageError(
             "--username and --password-stdin go together",
@@ -114,7 +118,10 @@ def given_credential(
             where="--password-stdin",
             next_step="keep the password first: airgap-import login HOST -u NAME --password-stdin",
         )
-    return Credential(username, _read_password())
+    if not username:
+        raise UsageError("the user is empty", where="--username")
+    check_user(username, "--username")
+    return Credential(username, check_text(_read_password(), "the password", "--password-stdin"))
 
 
 def _is_standard_input(bundle: str) -> bool:

@@ -138,10 +138,21 @@ def _interrupted(stop: BaseException) -> AirgapError:
 
 
 def _internal(problem: Exception) -> AirgapError:
+    """Without its text: what libraries say may repeat a secret."""
     return InternalError(
-        f"{type(problem).__name__}: {hide(str(problem))[:_TEXT_LIMIT]}",
+        f"{type(problem).__name__} in {_origin(problem)}",
         next_step="this is a fault of this program; run again with AIRGAP_DEBUG=1 and report it",
     )
+
+
+def _origin(problem: Exception) -> str:
+    """The last place of ours that the exception came through."""
+    places = [
+        f"{name}, line {line}"
+        for frame, line in traceback.walk_tb(problem.__traceback__)
+        if (name := str(frame.f_globals.get("__name__"))).startswith("airgap_")
+    ]
+    return places[-1] if places else "unknown place"
 
 
 def _leave_no_core() -> None:

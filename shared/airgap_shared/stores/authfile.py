@@ -21,7 +21,7 @@ from typing import Self
 from airgap_shared.errors import AirgapError, CredentialsInvalid, OutputNotWritable
 from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.oci.reference import DEFAULT_REGISTRY
-from airgap_shared.stores.credential import Credential
+from airgap_shared.stores.credential import Credential, check_token, check_user
 from airgap_shared.stores.credentialhelper import TOKEN_USER
 
 _LIMIT = 1 << 20
@@ -153,6 +153,7 @@ def _credential(entry: Fields | None) -> Credential | None:
     if user == TOKEN_USER:
         user, password, identity = "", "", identity or password
     registry = entry.optional_text("registrytoken") or ""
+    check_token(registry, "the registry token", entry.place)
     found = Credential(user, password, identity, registry)
     return None if found == Credential() else found
 
@@ -160,7 +161,8 @@ def _credential(entry: Fields | None) -> Credential | None:
 def _user_and_password(entry: Fields) -> tuple[str, str]:
     text = entry.optional_text("auth")
     if not text:
-        return entry.optional_text("username") or "", entry.optional_text("password") or ""
+        user = check_user(entry.optional_text("username") or "", entry.place)
+        return user, entry.optional_text("password") or ""
     try:
         decoded = base64.b64decode(text, validate=True).decode()
     except (ValueError, binascii.Error):

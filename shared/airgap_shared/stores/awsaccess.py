@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from airgap_shared.errors import PlainHttpRefused, UsageError
 from airgap_shared.stores.awssignature import AwsKeys
+from airgap_shared.stores.credential import check_token
 from airgap_shared.stores.ecrname import EcrRegistry
 from airgap_shared.stores.endpoint import Endpoint, Origin
 
@@ -25,11 +26,19 @@ WITHOUT_KEYS = (
 
 
 def aws_keys(environment: Mapping[str, str]) -> AwsKeys | None:
-    """The keys that the environment holds, if it does."""
-    key_id, secret = environment.get(_KEY_ID), environment.get(_SECRET)
+    """The keys that the environment holds, if it does.
+
+    Raises:
+        CredentialsInvalid: they hold what no request can carry.
+
+    """
+    names = (_KEY_ID, _SECRET, _SESSION)
+    key_id, secret, session = (environment.get(name, "") for name in names)
     if not key_id or not secret:
         return None
-    return AwsKeys(key_id, secret, environment.get(_SESSION, ""))
+    for name, value in zip(names, (key_id, secret, session), strict=True):
+        check_token(value, "the value", name)
+    return AwsKeys(key_id, secret, session)
 
 
 def ecr_registry(host: str, chosen: bool, environment: Mapping[str, str]) -> EcrRegistry | None:

@@ -12,8 +12,8 @@ import re
 import shutil
 from collections.abc import Mapping
 
-from airgap_shared.errors import AuthFailed
-from airgap_shared.stores.credential import Credential
+from airgap_shared.errors import AuthFailed, CredentialsInvalid
+from airgap_shared.stores.credential import Credential, check_text
 from airgap_shared.stores.program import Program, ProgramFailed
 from airgap_shared.stores.redaction import readable
 
@@ -82,6 +82,11 @@ def read_answer(output: bytes, program: str, server: str) -> Credential:
         raise _failure(program, server, "gives no credentials as JSON") from None
     if not isinstance(user, str) or not isinstance(secret, str) or not secret:
         raise _failure(program, server, "gives no credentials as JSON")
+    try:
+        check_text(secret, "the secret", server)
+        check_text(user, "the user", server)
+    except CredentialsInvalid as problem:
+        raise _failure(program, server, f"gives what cannot be sent: {problem.what}") from None
     if user == TOKEN_USER:
         return Credential(identity_token=secret, renewable=True)
     return Credential(user, secret, renewable=True)

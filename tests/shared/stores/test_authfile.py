@@ -242,3 +242,20 @@ def test_secrets_are_not_shown() -> None:
     shown = repr(Credential("robot", "hunter2", "hunter3", "hunter4"))
     assert "robot" in shown
     assert "hunter" not in shown
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"registrytoken": "canary\n"},
+        {"registrytoken": "ü-canary"},
+        {"username": "a:canary", "password": "x"},
+        {"username": "a\ncanary", "password": "x"},
+    ],
+)
+def test_what_no_request_can_carry_is_told_by_its_place(entry: dict[str, str]) -> None:
+    with pytest.raises(CredentialsInvalid) as caught:
+        parsed({"auths": {"reg.example": entry}})
+    assert caught.value.where.startswith("auth.json")
+    assert "reg.example" in caught.value.where
+    assert "canary" not in str(caught.value)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airgap_shared.errors import AuthFailed, PlainHttpRefused, UsageError
+from airgap_shared.errors import AuthFailed, CredentialsInvalid, PlainHttpRefused, UsageError
 from airgap_shared.stores.awsaccess import api_endpoint, aws_keys, ecr_registry
 from airgap_shared.stores.awssignature import AwsKeys
 from airgap_shared.stores.ecraccess import EcrAccess
@@ -19,6 +19,15 @@ def test_keys_are_both_or_none() -> None:
     assert aws_keys({**KEYS, "AWS_SESSION_TOKEN": "t"}) == AwsKeys("AKIA", "secret", "t")
     for name in KEYS:
         assert aws_keys({**KEYS, name: ""}) is None
+
+
+@pytest.mark.parametrize("name", [*KEYS, "AWS_SESSION_TOKEN"])
+@pytest.mark.parametrize("end", ["\n", "\r", "\udcff", "ü", " "])
+def test_keys_that_no_request_can_carry_are_told_by_their_variable(name: str, end: str) -> None:
+    with pytest.raises(CredentialsInvalid) as caught:
+        aws_keys({**KEYS, name: f"canary{end}"})
+    assert caught.value.where == name
+    assert "canary" not in str(caught.value)
 
 
 def test_the_region_comes_from_the_host() -> None:

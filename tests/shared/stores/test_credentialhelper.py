@@ -114,3 +114,16 @@ def _runs(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z" and os.path.exists(f"/proc/{pid}")  # noqa: PTH110
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        r'{"Username":"bob","Secret":"canary\\ud800"}',
+        r'{"Username":"canary\\ud800","Secret":"x"}',
+    ],
+)
+def test_what_no_request_can_carry_is_refused_and_not_shown(tmp_path: Path, answer: str) -> None:
+    with pytest.raises(AuthFailed, match="cannot be sent") as caught:
+        ask_helper("test", "h", helper(tmp_path, f"printf '{answer}'"))
+    assert "canary" not in str(caught.value)
