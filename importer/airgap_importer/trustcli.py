@@ -96,6 +96,7 @@ def create(
     """
     with command(form):
         from airgap_shared.console.files import write_new_file
+        from airgap_shared.stores.policystore import check_place
         from airgap_shared.trust.policy import AppTrust, TrustedKey, TrustPolicy
         from airgap_shared.trust.policyfile import compose_policy, parse_policy
 
@@ -113,6 +114,7 @@ def create(
         content = compose_policy(policy)
         # What no reader would take is refused before it is written.
         policy = parse_policy(content, str(output))
+        check_place(output)
         write_new_file(output, content, 0o644)
         _print_policy(policy, f"wrote {output}", form)
 

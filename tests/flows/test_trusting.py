@@ -118,6 +118,25 @@ def test_a_policy_that_cannot_be_is_not_made(
     assert not (folder / "other.json").exists()
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o775])
+def test_none_is_made_where_no_command_would_take_it(folder: Path, mode: int) -> None:
+    place = folder / "open"
+    place.mkdir()
+    place.chmod(mode)
+    create = ("create", "-o", "open/policy.json", "--key", "vendor.pub", "--app", "shop")
+    said = refused(trust(folder, *create), 2, "PolicyInvalid").err
+    assert "chmod go-w open" in said
+    assert not list(place.iterdir())
+    place.chmod(0o1777)
+    succeeded(trust(folder, *create))
+    succeeded(trust(folder, "show", "--policy", "open/policy.json"))
+
+
+def test_where_no_folder_is_the_place_is_wrong(folder: Path) -> None:
+    create = ("create", "-o", "none/policy.json", "--key", "vendor.pub", "--app", "shop")
+    refused(trust(folder, *create), 2, "UsageError")
+
+
 def test_a_rotation(folder: Path) -> None:
     """Add the new key with an overlap, then give the old one an end."""
     before = (folder / "policy.json").read_bytes()

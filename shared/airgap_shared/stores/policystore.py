@@ -48,6 +48,13 @@ def load_policy(path: Path) -> TrustPolicy:
         return parse_policy(_read(folder, path), str(path))
 
 
+def check_place(path: Path) -> None:
+    """Raise :class:`PolicyInvalid` for a place where no reader would take a policy from."""
+    # A folder that is missing or cannot be seen is told of by whoever writes there.
+    with contextlib.suppress(OSError):
+        _check_folder(path.parent.stat(), path.parent)
+
+
 def write_policy(path: Path, policy: TrustPolicy) -> None:
     """Write a policy that is not in force: the old file or the new one, whole.
 

@@ -25,6 +25,8 @@ _KEY_ID = re.compile(r"SHA256:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]")
 #: What ends a line or moves the cursor would let a text pass for lines of the report it is in.
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
 _LABEL = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
+#: As bundle-spec.md has it for ``app``: an entry of another name would be about no bundle.
+_APP = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PREFIX = re.compile(r"[A-Za-z0-9.:\[\]-]+(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 
 
@@ -160,10 +162,9 @@ def _app(fields: Fields, keys: Mapping[str, PublicKey]) -> AppTrust:
     )
     days = _number(fields, "max_age_days", 1, DAYS_LIMIT) if "max_age_days" in fields else None
     quorum = _quorum(fields, keys)
-    name = _label(fields, "name")
     return AppTrust(
         quorum.keys,
-        None if name == ANY else name,
+        _app_name(fields),
         _channel(fields),
         quorum.threshold,
         None if days is None else timedelta(days=days),
@@ -246,17 +247,21 @@ def _text(fields: Fields, key: str) -> str:
     return text
 
 
-def _label(fields: Fields, key: str) -> str:
-    text = fields.text(key)
-    if not _LABEL.fullmatch(text):
-        fields.refuse("not 1–128 printable characters", key)
-    return text
+def _app_name(fields: Fields) -> str | None:
+    name = fields.text("name")
+    if name == ANY:
+        return None
+    if not _APP.fullmatch(name):
+        fields.refuse(f"no bundle can have the name {name[:100]!r}", "name")
+    return name
 
 
 def _channel(fields: Fields) -> str | None:
     if "channel" not in fields:
         return None
-    channel = _label(fields, "channel")
+    channel = fields.text("channel")
+    if not _LABEL.fullmatch(channel):
+        fields.refuse("not 1–128 printable characters", "channel")
     if channel == ANY:
         fields.refuse("for any channel, leave it out", "channel")
     return channel

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airgap_shared.bundle.names import is_application_name
 from airgap_shared.errors import PolicyInvalid
 from airgap_shared.trust.policy import AppTrust, Quorum, Revocation, TrustedKey, TrustPolicy
 from airgap_shared.trust.policyfile import POLICY_LIMIT, compose_policy, parse_policy
@@ -23,6 +24,7 @@ KEYS = sorted(
 TIMES = st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(microsecond=0))
 _PRINTABLE = st.characters(min_codepoint=33, max_codepoint=126)
 LABELS = st.text(_PRINTABLE, min_size=1, max_size=20).filter("*".__ne__)
+NAMES = st.from_regex("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=50)
 KEY_IDS = st.sampled_from([key.key_id for key in KEYS])
 PREFIXES = st.sampled_from(["", "registry.corp", "r.corp:5000/shop", "[::1]:5000/a/b", "r/a-b_c.d"])
@@ -48,7 +50,7 @@ def apps(draw: st.DrawFn, available: int) -> AppTrust:
     days = draw(st.none() | st.integers(1, 36_500))
     return AppTrust(
         quorum.keys,
-        draw(st.none() | LABELS),
+        draw(st.none() | NAMES),
         draw(st.none() | LABELS),
         quorum.threshold,
         None if days is None else timedelta(days=days),
@@ -183,6 +185,9 @@ REFUSED: dict[str, Change] = {
     "too many applications": lambda whole: whole["apps"].extend(whole["apps"] * 300),
     "a name that names no application": changed("apps|0|name", ""),
     "a name with a line end": changed("apps|0|name", "shop\n"),
+    "a name in capitals": changed("apps|0|name", "Shop"),
+    "a name with a wildcard": changed("apps|0|name", "shop*"),
+    "a name that is too long": changed("apps|0|name", "a" * 64),
     "a channel that is none": changed("apps|0|channel", ""),
     "a channel for all": changed("apps|0|channel", "*"),
     "an unknown key": changed("apps|0|keys", [KEYS[3].key_id]),
@@ -227,6 +232,21 @@ def test_anything_else_is_refused(name: str) -> None:
         parse_policy(json.dumps(whole).encode(), "policy.json")
     assert caught.value.exit_code == 2
     assert caught.value.what
+
+
+@given(st.text("aZ09-*. ", max_size=3) | st.integers(62, 65).map("a".__mul__))
+def test_an_entry_is_about_bundles_that_can_be(name: str) -> None:
+    """A restriction of an application that is misspelt leaves it to the entry for any."""
+    whole = document()
+    changed("apps|0|name", name)(whole)
+    if name == "*" or is_application_name(name):
+        assert parse_policy(json.dumps(whole).encode()).apps[0].name == (
+            None if name == "*" else name
+        )
+    else:
+        with pytest.raises(PolicyInvalid) as caught:
+            parse_policy(json.dumps(whole).encode(), "policy.json")
+        assert "name" in caught.value.where
 
 
 CONTROLS = [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029"]
