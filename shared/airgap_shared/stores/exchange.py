@@ -9,7 +9,7 @@ from typing import Protocol
 #: A part of a body handed to the socket at once: small, so that a slow line is not taken for a
 #: dead one (a socket's timeout bounds the whole of one send).
 _PIECE = 256 * 1024
-READ_SIZE = 1 << 20
+READ_SIZE = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 #: For this much of an answer the allowed waiting is counted, then anew.
-_PORTION = 64 * 1024
+_PORTION = 1 << 20
 
 
 class TooSlow(TimeoutError):
@@ -21,7 +21,13 @@ class TooSlow(TimeoutError):
 
 
 class _PacedReader(io.RawIOBase):
-    """What arrives on a socket, with the waiting for it added up."""
+    """What arrives on a socket, with the waiting for it added up.
+
+    While ``filling`` it is asked for nothing but the body, and reads on until the buffer is full:
+    what is encrypted arrives in records of 16 KiB, and the way up to the reader is long.
+    """
+
+    filling = False
 
     def __init__(self, raw: io.RawIOBase, seconds: float, clock: Callable[[], float]) -> None:
         self._raw = raw
@@ -29,11 +35,33 @@ class _PacedReader(io.RawIOBase):
         self._clock = clock
         self._waited = 0.0
         self._received = 0
+        self._failure: OSError | None = None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:  # noqa: ANN401 - any writable buffer
+        if self._failure is not None:
+            raise self._failure
+        return self._fill(memoryview(buffer)) if self.filling else self._receive(buffer)
+
+    def _fill(self, view: memoryview) -> int:
+        """What arrived before a failure is not lost: the next reading meets that failure."""
+        filled = 0
+        while filled < len(view):
+            try:
+                count = self._receive(view[filled:])
+            except OSError as problem:
+                if not filled:
+                    raise
+                self._failure = problem
+                break
+            if not count:
+                break
+            filled += count
+        return filled
+
+    def _receive(self, buffer: Any) -> int | None:  # noqa: ANN401 - as above
         began = self._clock()
         count = self._raw.readinto(buffer)
         self._waited += self._clock() - began
@@ -52,7 +80,7 @@ class _PacedReader(io.RawIOBase):
 class PacedResponse(http.client.HTTPResponse):
     """An answer that ends in :class:`TooSlow` when it does not come forward.
 
-    ``seconds`` by ``clock`` may be spent waiting for each 64 KiB, from the status line on.
+    ``seconds`` by ``clock`` may be spent waiting for each mebibyte, from the status line on.
     """
 
     def __init__(
@@ -65,4 +93,13 @@ class PacedResponse(http.client.HTTPResponse):
         url: str | None = None,
     ) -> None:
         super().__init__(connection, debuglevel, method, url)
-        self.fp = io.BufferedReader(_PacedReader(self.fp.detach(), seconds, clock))
+        self._paced = _PacedReader(self.fp.detach(), seconds, clock)
+        self.fp = io.BufferedReader(self._paced)
+
+    def read1(self, n: int = -1) -> bytes:
+        """Up to ``n`` bytes of the body; as many, where its length was declared."""
+        self._paced.filling = self.length is not None and not self.chunked
+        try:
+            return super().read1(n)
+        finally:
+            self._paced.filling = False

@@ -25,7 +25,6 @@ import urllib3.connection
 import urllib3.connectionpool
 import urllib3.exceptions
 
-from airgap_shared.errors import RegistryTimeout
 from airgap_shared.stores.authorization import Authorization, Credentials
 from airgap_shared.stores.connectionfaults import translate
 from airgap_shared.stores.conversation import Conversation
@@ -33,7 +32,7 @@ from airgap_shared.stores.endpoint import Endpoint
 from airgap_shared.stores.exchange import Access, Answer, Body, BodyFailed, Request
 from airgap_shared.stores.pacing import PacedResponse
 from airgap_shared.stores.redaction import Redactor, readable
-from airgap_shared.stores.retrying import Transient, retry
+from airgap_shared.stores.retrying import retry
 from airgap_shared.stores.settings import ClientSettings
 
 if TYPE_CHECKING:
@@ -198,34 +197,22 @@ class Transport(oras.provider.Registry):
             {name.lower(): value for name, value in response.headers.items()},
             tuple(names.getlist("www-authenticate")),
             request.url,
-            _Stream(request, response, self._settings),
+            _Stream(request, response),
         )
 
 
 class _Stream:
     """The body of a response, read past every decoder: compressed blobs must stay so."""
 
-    def __init__(
-        self, request: Request, response: requests.Response, settings: ClientSettings
-    ) -> None:
+    def __init__(self, request: Request, response: requests.Response) -> None:
         self.response = response
         self._request = request
-        self._patience = settings.chunk_timeout
-        self._clock = settings.patience.timing.monotonic
 
     def read(self, size: int) -> bytes:
-        deadline = self._clock() + self._patience
-        pieces: list[bytes] = []
-        while size:
-            piece = self._read_once(size)
-            if not piece:
-                break
-            pieces.append(piece)
-            size -= len(piece)
-            if self._clock() > deadline:
-                error = RegistryTimeout("the registry sends too slowly", where=self._request.where)
-                raise Transient(error, tries=3)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        try:
+            return bytes(self.response.raw.read1(size, decode_content=False))
+        except _FAULTS as problem:
+            raise translate(problem, self._request) from problem
 
     def close(self) -> None:
         raw = self.response.raw
@@ -233,12 +220,6 @@ class _Stream:
         if left is not None and left <= _DRAIN_LIMIT:
             raw.drain_conn()
         self.response.close()
-
-    def _read_once(self, size: int) -> bytes:
-        try:
-            return bytes(self.response.raw.read1(size, decode_content=False))
-        except _FAULTS as problem:
-            raise translate(problem, self._request) from problem
 
 
 class _Adapter(requests.adapters.HTTPAdapter):

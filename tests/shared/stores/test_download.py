@@ -180,7 +180,8 @@ def test_a_silence_in_the_middle_is_continued(proxy: FaultProxy, make_proxy: Mak
 def test_a_reader_may_stop_early(proxy: FaultProxy) -> None:
     with http_client(proxy.host) as client:
         chunks = client.blob_chunks("app", DIGEST, SIZE)
-        assert next(iter(chunks)) == CONTENT[: 1 << 20]
+        chunk = next(iter(chunks))
+        assert chunk and CONTENT.startswith(chunk)
         chunks.close()  # type: ignore[attr-defined]
         assert client.blob_size("app", DIGEST) == SIZE
 
