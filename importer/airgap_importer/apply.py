@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from airgap_importer.assignments import merged
+from airgap_importer.assignments import RECEIPTS, merged
 from airgap_importer.attachmentcopy import ATTACHMENTS, copy_refused
 from airgap_importer.attachmentplan import place_attachments
 from airgap_importer.attachmentpush import AttachmentPush, AttachmentReport
@@ -39,7 +39,7 @@ from airgap_importer.pushing import Push, PushReport
 from airgap_importer.pushplan import Care, PushPlan, PushPlanner
 from airgap_importer.recognition import profile_of
 from airgap_importer.registrykind import RegistryKind
-from airgap_importer.relocation import RECEIPTS, Relocation, Target, relocate
+from airgap_importer.relocation import Relocation, Target, relocate
 from airgap_importer.relocationrecord import RelocationRecord, load_relocation_record
 from airgap_importer.rendering import Renderer, Rendering
 from airgap_importer.rewriting import Overlay

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from airgap_shared.oci.fields import Fields
 from airgap_shared.oci.reference import is_valid_repository
 
+#: The repository below a target's path that has the receipts; no source is given it.
+RECEIPTS = "airgap-receipts"
 #: More text than this is not remembered on the host and in the registry, in characters.
 _REMEMBERED = 2 << 20
 
@@ -59,13 +61,15 @@ def parse_assignments(fields: Fields, key: str, target: str) -> dict[str, str]:
     """Read what is remembered of one target (``REGISTRY/PATH``); absent counts as nothing.
 
     Raises:
-        AirgapError: of the kind of ``fields``; a repository is not below the target's path.
+        AirgapError: of the kind of ``fields``; a repository is not below the target's path,
+            or is that of the receipts.
 
     """
     found = dict(fields.text_map(key))
     path = target.partition("/")[2]
     for name, repository in found.items():
-        below = not path or repository.startswith(f"{path}/")
-        if not below or not is_valid_repository(repository):
+        below = repository.removeprefix(f"{path}/") if path else repository
+        inside = not path or below != repository
+        if not inside or below == RECEIPTS or not is_valid_repository(repository):
             fields.refuse("not a repository of the target", f"{key}.{name[:100]}")
     return found

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from airgap_importer.assignments import RECEIPTS
 from airgap_importer.creating import CREATE, Groundwork
 from airgap_importer.profiles import RegistryProfile
 from airgap_importer.registrykind import RegistryKind
-from airgap_importer.relocation import RECEIPTS, Target
+from airgap_importer.relocation import Target
 from airgap_shared.errors import UsageError
 from airgap_shared.stores.awsaccess import WITHOUT_KEYS, ecr_registry
 from airgap_shared.stores.creators import EcrCreator, HarborCreator, QuayCreator

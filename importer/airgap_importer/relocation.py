@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
+from airgap_importer.assignments import RECEIPTS
 from airgap_importer.names import Names, joined
 from airgap_shared.bundle.statement import BundledImage
 from airgap_shared.errors import PlainHttpRefused, TargetCollision, UsageError
@@ -22,8 +23,6 @@ from airgap_shared.oci.reference import (
     without_user,
 )
 
-#: The repository that holds the receipts of imports; no image gets this name.
-RECEIPTS = "airgap-receipts"
 #: The format of the map that is kept beside the overlay.
 FORMAT = 1
 #: More components do not fit in the length of a path.

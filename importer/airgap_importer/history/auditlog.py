@@ -29,6 +29,11 @@ AUDIT = "audit.jsonl"
 _LOCK = "audit.lock"
 #: So long other imports may take for their lines, in seconds.
 _PATIENCE = 2.0
+_ADVICE = "compare with a copy, and with the receipts in the registries"
+_DAMAGED = (
+    "find out what damaged the audit log and keep the file; with another name for it, the next "
+    "import begins a new one, and audit tells that lines are missing"
+)
 _NOTHING = "sha256:" + "0" * 64
 
 
@@ -94,7 +99,7 @@ def check_end(entries: Iterable[AuditEntry], receipts: Iterable[Receipt]) -> Non
                 f"the line about {receipt.app} {receipt.version} ({receipt.channel}, sequence "
                 f"{receipt.sequence}) is missing, and with it perhaps all that followed",
                 where=AUDIT,
-                next_step="compare with a copy, and with the receipts in the registries",
+                next_step=_ADVICE,
             )
 
 
@@ -115,7 +120,7 @@ def read_entries(folder: Path) -> list[AuditEntry]:
             raise StateCorrupt(
                 "the chain is broken: a line before was changed, taken out or put in",
                 where=f"{path}:{number}",
-                next_step="compare with a copy, and with the receipts in the registries",
+                next_step=_ADVICE,
             )
         previous = _digest(line)
         entries.append(AuditEntry(number, previous, fields.mapping))
@@ -178,16 +183,19 @@ def _open(path: Path) -> int:
 def _last(lines: list[bytes], where: str) -> tuple[int, str]:
     if not lines:
         return 0, _NOTHING
-    if _parse(lines[-1], f"{where}:{len(lines)}").count("n") != len(lines):
-        raise StateCorrupt("its last line has another number", where=f"{where}:{len(lines)}")
+    number = _parse(lines[-1], f"{where}:{len(lines)}").mapping.get("n")
+    if isinstance(number, bool | float) or number != len(lines):
+        raise StateCorrupt(
+            "its last line has another number", where=f"{where}:{len(lines)}", next_step=_DAMAGED
+        )
     return len(lines), _digest(lines[-1])
 
 
 def _parse(line: bytes, where: str) -> Fields:
     try:
         return Fields(parse_json(line, where, StateCorrupt), where, StateCorrupt)
-    except ContentRefused as problem:
-        raise StateCorrupt(problem.what, where=where) from problem
+    except (ContentRefused, StateCorrupt) as problem:
+        raise StateCorrupt(problem.what, where=where, next_step=_DAMAGED) from problem
 
 
 def _digest(line: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from airgap_shared.console.outcome import Format, command, print_result
 from airgap_shared.console.trusting import PolicyOption, clock_reading, host_policy
 
 if TYPE_CHECKING:
+    from airgap_importer.history.journal import Unfinished
     from airgap_importer.history.status import Standing
 
 StateDirOption = Annotated[
@@ -79,17 +81,21 @@ def status(
         from datetime import timedelta
 
         from airgap_importer.history.folder import latest_seen
-        from airgap_importer.history.status import refuse_stale, standings
+        from airgap_importer.history.status import first_imports, refuse_stale, standings
 
         max_age = None if max_age_days is None else timedelta(days=max_age_days)
         folder, now = state_folder(state_dir), clock_reading()
         # A clock that was set back makes nothing fresh.
         now = max(now, latest_seen(folder) or now)
         found = standings(folder, now, host_policy(policy), max_age)
-        document = {"applications": [one.to_document() for one in found]}
+        begun = first_imports(folder)
+        document = {
+            "applications": [one.to_document() for one in found],
+            "begun": [{"app": one.app, "target": one.target, **one.to_document()} for one in begun],
+        }
         if fail_stale:
             refuse_stale(found)
-        print_result(document, _text(found), form)
+        print_result(document, _text(found, begun), form)
 
 
 def audit(state_dir: StateDirOption = None, form: FormatOption = Format.TEXT) -> None:
@@ -105,11 +111,7 @@ def audit(state_dir: StateDirOption = None, form: FormatOption = Format.TEXT) ->
         entries = read_entries(folder)
         states = all_states(folder)
         check_end(entries, (one for state in states for one in state.channels.values()))
-        lines = [
-            f"{entry.number:5}  {entry.facts.get('at')}  {entry.facts.get('ev')}  "
-            f"{entry.facts.get('app')} {entry.facts.get('version')} → {entry.facts.get('target')}"
-            for entry in entries
-        ]
+        lines = [f"{entry.number:5}  {_line(entry.facts)}" for entry in entries]
         head = entries[-1].digest if entries else None
         print_result(
             {"entries": [dict(entry.facts) for entry in entries], "head": head},
@@ -169,19 +171,54 @@ def rebuild(
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         with open_registries(options, 1, progress.note) as registries:
             registry = registries.open(target.registry)
-            receipt = rebuild_state(state_folder(state_dir), registry, target, app, channel)
+            rebuilt = rebuild_state(state_folder(state_dir), registry, target, app, channel)
+        receipt = rebuilt.receipt
+        if rebuilt.set_aside:
+            progress.note(
+                f"warning: the damaged state may have known other channels than {channel}: rebuild "
+                f"each of them, too; what was there is kept as state.json.damaged"
+            )
         print_result(
-            {"target": str(target), **receipt.to_document()},
+            {"target": str(target), "setAside": rebuilt.set_aside, **receipt.to_document()},
             f"{app} ({channel}) in {target} stands at {receipt.version}, "
             f"sequence {receipt.sequence}",
             form,
         )
 
 
-def _text(found: tuple[Standing, ...]) -> str:
+@state_app.command()
+def reset_clock(state_dir: StateDirOption = None, form: FormatOption = Format.TEXT) -> None:
+    """Forget times that are yet to come, after imports under a clock that was ahead.
+
+    Set the clock right first. It is recorded in the audit log.
+
+    Example: airgap-import state reset-clock
+    """
+    with command(form):
+        from airgap_importer.history.clockreset import reset_clock as reset
+        from airgap_shared.oci.moment import format_time
+
+        now = clock_reading()
+        latest = reset(state_folder(state_dir), now)
+        was = format_time(latest) if latest is not None else None
+        text = f"forgotten: {was}; the time is {format_time(now)}" if was else "nothing to forget"
+        print_result({"now": format_time(now), "was": was}, text, form)
+
+
+def _line(facts: Mapping[str, object]) -> str:
+    """An entry of the audit log for people."""
+    if facts.get("ev") == "clock":
+        return f"{facts.get('at')}  clock  reset from {facts.get('was')}"
+    return (
+        f"{facts.get('at')}  {facts.get('ev')}  "
+        f"{facts.get('app')} {facts.get('version')} → {facts.get('target')}"
+    )
+
+
+def _text(found: tuple[Standing, ...], begun: tuple[Unfinished, ...]) -> str:
+    lines = [f"{one.app} in {one.target}: {one}; run apply again" for one in begun]
     if not found:
-        return "nothing was imported on this host"
-    lines: list[str] = []
+        return "\n".join([*lines, "nothing was imported on this host"])
     for one in found:
         receipt = one.receipt
         lines.append(
@@ -194,8 +231,5 @@ def _text(found: tuple[Standing, ...]) -> str:
         if one.stale:
             lines.append(f"  STALE: {one.stale}")
         if one.unfinished is not None:
-            lines.append(
-                f"  an import of {one.unfinished.version} began and did not end "
-                f"(last: {one.unfinished.phase}); run apply again"
-            )
+            lines.append(f"  {one.unfinished}; run apply again")
     return "\n".join(lines)

@@ -64,10 +64,10 @@ def all_states(folder: Path) -> Iterator[ImportState]:
         StateCorrupt: one of the files cannot be read or understood.
 
     """
-    for path in _state_files(folder):
-        raw = read_kept(path)
+    for place in all_places(folder):
+        raw = read_kept(place / STATE)
         if raw is not None:
-            yield parse_state(raw, str(path))
+            yield parse_state(raw, str(place / STATE))
 
 
 def latest_seen(folder: Path) -> datetime | None:
@@ -75,7 +75,7 @@ def latest_seen(folder: Path) -> datetime | None:
     seen: list[datetime] = []
     paths: list[Path] = []
     with suppress(AirgapError):
-        paths += _state_files(folder)
+        paths += (place / STATE for place in all_places(folder))
     for path in paths:
         with suppress(AirgapError):
             raw = read_kept(path)
@@ -226,16 +226,15 @@ def _lock(lock: int, what: str) -> None:
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
-def _state_files(folder: Path) -> Iterator[Path]:
-    """Where the states are that are below a folder; one that cannot be looked into is no empty one.
+def all_places(folder: Path) -> Iterator[Path]:
+    """The folders of all applications; one that cannot be looked into is no empty one.
 
     Raises:
         StateCorrupt: a folder cannot be read, or is none.
 
     """
     for target in _folders(folder):
-        for place in _folders(target):
-            yield place / STATE
+        yield from _folders(target)
 
 
 def _folders(folder: Path) -> list[Path]:

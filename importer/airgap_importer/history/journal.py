@@ -18,20 +18,44 @@ from airgap_importer.history.folder import JOURNAL, told
 _SIZE_LIMIT = 16 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An import that began: the application, the registry and path, and the version."""
+
+    app: str
+    target: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished(Begun):
+    """An import that began and did not end, and the last phase it reached."""
+
+    phase: str
+
+    def to_document(self) -> dict[str, str]:
+        """The import as JSON has it."""
+        return {"version": self.version, "phase": self.phase}
+
+    def __str__(self) -> str:
+        return f"an import of {self.version} began and did not end (last: {self.phase})"
+
+
 class Journal:
     """A journal that is being written; it begins anew with every import."""
 
     def __init__(self, place: Path) -> None:
         self._path = place / JOURNAL
 
-    def begin(self, event: Mapping[str, object]) -> None:
+    def begin(self, begun: Begun, statement: str) -> None:
         """Forget the last import and note the beginning of this one.
 
         Raises:
             StateNotWritable, DiskFull: it cannot be written.
 
         """
-        self._write({"ev": "start", **event}, os.O_TRUNC)
+        facts = {"app": begun.app, "target": begun.target, "version": begun.version}
+        self._write({"ev": "start", "statement": statement, **facts}, os.O_TRUNC)
 
     def note(self, event: str, **facts: object) -> None:
         """Add an event, on the disk when this returns.
@@ -54,21 +78,14 @@ class Journal:
                 os.fsync(file.fileno())
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """An import that began and did not end: the version, and the last phase it reached."""
-
-    version: str
-    phase: str
-
-
 def unfinished(place: Path) -> Unfinished | None:
     """The import that the journal leaves open; None when the last one ended, or none began."""
     events = _events(place / JOURNAL)
     if not events or events[0].get("ev") != "start" or events[-1].get("ev") == "end":
         return None
     phases = [str(event.get("phase")) for event in events if event.get("ev") == "phase"]
-    return Unfinished(str(events[0].get("version", "")), phases[-1] if phases else "start")
+    app, target, version = (str(events[0].get(key, "")) for key in ("app", "target", "version"))
+    return Unfinished(app, target, version, phases[-1] if phases else "start")
 
 
 def _events(path: Path) -> list[Mapping[str, object]]:

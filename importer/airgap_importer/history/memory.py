@@ -17,7 +17,7 @@ from typing import Self
 from airgap_importer.assignments import merged, remembered
 from airgap_importer.history import folder as places
 from airgap_importer.history.auditlog import append_entry, check_log
-from airgap_importer.history.journal import Journal
+from airgap_importer.history.journal import Begun, Journal
 from airgap_importer.history.receipt import Receipt
 from airgap_importer.history.registryreceipt import UNWILLING, KeptReceipt, RegistryReceipts
 from airgap_importer.history.state import ImportState
@@ -149,11 +149,11 @@ class Memory:
 
         """
         release = self.candidate.release
-        statement = str(self.candidate.statement)
+        begun = Begun(release.app, str(self._target), release.version)
         places.check_receipts(self._locked_place)
         check_log(self._folder)
         places.reserve_room(self._locked_place, self._state)
-        self._journal.begin({"statement": statement, "version": release.version})
+        self._journal.begin(begun, str(self.candidate.statement))
         try:
             yield
         except BaseException as problem:
@@ -214,6 +214,7 @@ class Memory:
         Raises:
             StateNotWritable, DiskFull, Locked, RegistryError: a part of it could not be noted; the
                 same import again does it.
+            RollbackDetected: another host has imported a newer release meanwhile.
 
         """
         place = self._locked_place
@@ -297,7 +298,7 @@ class Memory:
         if known and known.names == kept.names and known.receipt.tells_of(kept.receipt):
             return
         try:
-            self._remote.keep(kept)
+            self._remote.keep(kept, known)
         except UNWILLING as problem:
             self._note(f"warning: {self._remote.where} cannot be kept ({problem.name}): {_ALONE}")
         except RegistryError as problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airgap_importer.assignments import merged
@@ -22,12 +22,23 @@ from airgap_shared.errors import StateCorrupt, UsageError
 from airgap_shared.stores.ports import ImageTarget
 
 
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """The receipt that holds now; ``set_aside`` where the state that was there could not be read.
+
+    It may have known other channels, too.
+    """
+
+    receipt: Receipt
+    set_aside: bool
+
+
 def rebuild_state(
     folder: Path, registry: ImageTarget, target: Target, app: str, channel: str
-) -> Receipt:
+) -> Rebuilt:
     """Take the registry's receipt for what is remembered here, unless that is as new or newer.
 
-    A state that cannot be read is kept under another name. Gives the receipt that holds now.
+    A state that cannot be read is kept under another name.
 
     Raises:
         UsageError: the registry has no receipt either.
@@ -44,6 +55,7 @@ def rebuild_state(
             changed="nothing was changed",
             next_step="the next import starts a new one; check by hand that it is the newest",
         )
+    damaged = False
     with locked_place(folder, str(target), app) as place:
         try:
             state = load_state(folder, str(target), app)
@@ -52,17 +64,18 @@ def rebuild_state(
                 problem.explain(changed="nothing was changed")
                 raise
             set_aside(place)
+            damaged = True
             state = ImportState(str(target), app)
         known = state.channels.get(channel)
         if known is not None and known.sequence >= found.receipt.sequence:
-            return known
+            return Rebuilt(known, damaged)
         names = merged(state.names, found.names)
         receipt = found.receipt
         if receipt.audit not in _logged(folder):
             # Its line is in the log of the host that imported it.
             receipt = replace(receipt, audit="")
         write_state(place, state.with_receipt(receipt, None, names))
-    return receipt
+    return Rebuilt(receipt, damaged)
 
 
 def _logged(folder: Path) -> frozenset[str]:

@@ -14,15 +14,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from airgap_importer.assignments import parse_assignments
+from airgap_importer.assignments import RECEIPTS, parse_assignments
 from airgap_importer.history.receipt import Receipt, parse_receipt
 from airgap_importer.pushplan import keep_tag
-from airgap_importer.relocation import RECEIPTS, Target
+from airgap_importer.relocation import Target
 from airgap_shared.errors import (
     AirgapError,
     Denied,
     RegistryIntegrity,
     RegistryRejected,
+    RollbackDetected,
     TagImmutable,
 )
 from airgap_shared.oci.digest import Digest
@@ -97,10 +98,13 @@ class RegistryReceipts:
                 "without a receipt, older bundles are recognised by this host alone",
             ) from problem
 
-    def keep(self, kept: KeptReceipt) -> None:
+    def keep(self, kept: KeptReceipt, known: KeptReceipt | None) -> None:
         """Make this the newest receipt, unless it is.
 
+        ``known`` stood there when the release was last compared with it.
+
         Raises:
+            RollbackDetected: another host has imported a newer release since; its receipt stays.
             RegistryError: as always; :data:`UNWILLING` where receipts are not wanted.
 
         """
@@ -112,8 +116,24 @@ class RegistryReceipts:
         empty = Digest.of(_EMPTY)
         if self.registry.blob_size(self.repository, empty) != len(_EMPTY):
             self.registry.push_blob(self.repository, empty, len(_EMPTY), lambda: iter([_EMPTY]))
-        for reference in (str(digest), keep_tag(digest), self.tag):
+        for reference in (str(digest), keep_tag(digest)):
             self.registry.put_manifest(self.repository, reference, raw, _MANIFEST)
+        self._refuse_overtaken(kept, known)
+        self.registry.put_manifest(self.repository, self.tag, raw, _MANIFEST)
+
+    def _refuse_overtaken(self, kept: KeptReceipt, known: KeptReceipt | None) -> None:
+        """A registry has no compare-and-swap: what is left is the time of one request."""
+        found = self.newest()
+        if found is None or found == known:
+            return
+        newer = found.receipt
+        if newer.sequence > kept.receipt.sequence:
+            raise RollbackDetected(
+                f"{newer.version} (sequence {newer.sequence}) was imported by another host "
+                "meanwhile",
+                where=self.where,
+                next_step=f"import {newer.version} again: tags in the registry may be of either",
+            )
 
     def _compose(self, kept: KeptReceipt) -> bytes:
         annotations = {ANNOTATION: json.dumps(kept.receipt.to_document(), sort_keys=True)}

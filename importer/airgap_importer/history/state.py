@@ -70,7 +70,7 @@ def parse_state(raw: bytes, where: str) -> ImportState:
     try:
         return _parse(raw, where)
     except (ContentRefused, StateCorrupt) as problem:
-        advice = problem.next_step or "have it made again: airgap-import state rebuild"
+        advice = problem.next_step or "make it again, for each channel: airgap-import state rebuild"
         raise StateCorrupt(problem.what, where=problem.where, next_step=advice) from problem
 
 

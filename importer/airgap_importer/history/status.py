@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from airgap_importer.history.folder import all_states, place_of
+from airgap_importer.history.folder import STATE, all_places, all_states, place_of
 from airgap_importer.history.journal import Unfinished, unfinished
 from airgap_importer.history.receipt import Receipt
 from airgap_shared.errors import BundleStale
+from airgap_shared.stores.places import is_there
 from airgap_shared.trust.policy import TrustPolicy
 
 
@@ -36,8 +37,7 @@ class Standing:
             "target": self.target,
             "ageDays": self.age.days,
             "stale": self.stale or None,
-            "unfinished": open_import
-            and {"version": open_import.version, "phase": open_import.phase},
+            "unfinished": open_import and open_import.to_document(),
         }
 
 
@@ -64,6 +64,18 @@ def standings(
         for receipt in state.channels.values()
     ]
     return tuple(sorted(found, key=lambda one: (one.target, one.receipt.app, one.receipt.channel)))
+
+
+def first_imports(folder: Path) -> tuple[Unfinished, ...]:
+    """The imports that began and did not end of what was never imported before.
+
+    Raises:
+        StateCorrupt: a folder cannot be read.
+
+    """
+    fresh = (place for place in all_places(folder) if not is_there(place / STATE))
+    found = (one for place in fresh if (one := unfinished(place)) is not None)
+    return tuple(sorted(found, key=lambda one: (one.target, one.app)))
 
 
 def refuse_stale(found: Iterable[Standing]) -> None:

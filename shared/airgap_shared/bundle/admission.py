@@ -143,7 +143,8 @@ def check_clock(now: datetime, latest: datetime | None, policy: TrustPolicy) -> 
         raise ClockWentBackwards(
             f"this machine's clock says {format_time(now)}, but an import here "
             f"saw {format_time(latest)}",
-            next_step="set the clock right, or give the right time with --now",
+            next_step="set the clock right, or give the right time with --now; if it is right and "
+            "was ahead at that import: airgap-import state reset-clock",
         )
     return max(now, latest)
 

@@ -32,10 +32,10 @@ def test_what_is_kept_is_found(registry: DockerRegistry, channel: str) -> None:
     with http_client(registry.host) as client:
         place = receipts(client, channel)
         assert place.newest() is None
-        place.keep(receipt)
+        place.keep(receipt, None)
         assert place.newest() == receipt
         newer = KeptReceipt(replace(receipt.receipt, sequence=receipt.receipt.sequence + 1))
-        place.keep(newer)
+        place.keep(newer, receipt)
         assert place.newest() == newer
 
 
@@ -46,7 +46,7 @@ def test_no_channel_answers_for_another(registry: DockerRegistry) -> None:
         assert len(tags) == len(channels)
         for number, channel in enumerate(channels):
             receipts(client, channel).keep(
-                KeptReceipt(replace(RECEIPT, channel=channel, sequence=number))
+                KeptReceipt(replace(RECEIPT, channel=channel, sequence=number)), None
             )
         found = [receipts(client, channel).newest() for channel in channels]
     assert [one.receipt.sequence for one in found if one] == list(range(len(channels)))
@@ -57,10 +57,10 @@ def test_the_same_receipt_is_not_written_twice(
 ) -> None:
     proxy = make_proxy(registry.host)
     with http_client(registry.host) as client:
-        receipts(client).keep(KeptReceipt(RECEIPT))
+        receipts(client).keep(KeptReceipt(RECEIPT), None)
     before = registry.storage.snapshot()
     with http_client(proxy.host) as client:
-        receipts(client).keep(KeptReceipt(RECEIPT))
+        receipts(client).keep(KeptReceipt(RECEIPT), None)
     assert proxy.mutations() == []
     assert registry.storage.snapshot() == before
     assert registry.storage.untagged() == set()
@@ -68,7 +68,7 @@ def test_the_same_receipt_is_not_written_twice(
 
 def test_what_plain_tools_see(registry: DockerRegistry) -> None:
     with http_client(registry.host) as client:
-        receipts(client).keep(KeptReceipt(RECEIPT))
+        receipts(client).keep(KeptReceipt(RECEIPT), None)
     digest = registry.storage.all_tags()["apps/airgap-receipts", "shop_stable"]
     document = json.loads(registry.storage.read_blob(digest))
     assert document["artifactType"] == "application/vnd.airgap-bundle.receipt.v1+json"
@@ -102,7 +102,17 @@ def test_something_else_in_its_place(registry: DockerRegistry, annotation: str |
 
 @pytest.mark.parametrize(
     "names",
-    ["", "[]", "{", '{"q.io/app": 1}', '{"q.io/app": "other/app"}', '{"q.io/app": "apps/App"}'],
+    [
+        *(
+            "",
+            "[]",
+            "{",
+            '{"q.io/app": 1}',
+            '{"q.io/app": "other/app"}',
+            '{"q.io/app": "apps/App"}',
+        ),
+        '{"q.io/app": "apps/airgap-receipts"}',
+    ],
 )
 def test_names_that_cannot_be_meant(registry: DockerRegistry, names: str) -> None:
     image = make_image([b"x"])
@@ -118,4 +128,4 @@ def test_a_registry_that_takes_nothing(make_registry: MakeRegistry) -> None:
     with http_client(registry.host) as client:
         assert receipts(client).newest() is None
         with pytest.raises(RegistryRejected):
-            receipts(client).keep(KeptReceipt(RECEIPT))
+            receipts(client).keep(KeptReceipt(RECEIPT), None)
