@@ -216,14 +216,14 @@ def create(
         typer.Option(
             "--previous",
             metavar="BUNDLE",
-            help="The bundle before this one: its sequence must not be higher.",
+            help="The bundle before this one: its sequence must be lower, or all be the same.",
         ),
     ] = None,
     allow_lower_sequence: Annotated[
         bool,
         typer.Option(
             "--allow-lower-sequence",
-            help="Write a bundle that counts as older than the one before.",
+            help="Write a bundle that does not count as newer than the one before.",
         ),
     ] = False,
     no_signatures: Annotated[
@@ -261,7 +261,7 @@ def create(
         from airgap_bundler.create import Creation
         from airgap_bundler.discovery import inventory_document
         from airgap_bundler.resolving import Resolving
-        from airgap_bundler.succession import refuse_lower_sequence
+        from airgap_bundler.succession import Succession
         from airgap_shared.console.access import RegistryOptions, open_registries
         from airgap_shared.console.progress import open_progress
 
@@ -274,7 +274,8 @@ def create(
         read = [*map(Path, sources or ()), *filter(None, inputs)]
         part_size = None if split is None else parse_part_size(split, "--split")
         flags.check_output(output, read, part_size is not None)
-        lowest = refuse_lower_sequence(release, output, previous, allow_lower_sequence)
+        succession = Succession(release, TimeWishes(bool(epoch), sequence is not None))
+        succession = succession.after(output, previous, agreed=allow_lower_sequence)
         wanted = flags.choose_platforms(platforms or [], machine.machine())
         wishes = compose_wishes(mirrors, wanted, not no_signatures, image_keys)
         gathered = _gather(sources, images, images_file, rules)
@@ -299,14 +300,15 @@ def create(
                 inventory.literals,
                 gathered.rules,
             )
+            succession = succession.settled(contents.statement(release, flags.names_of(wanted)))
             if dry_run:
                 results.print_plan(pinned, form)
                 return
             creation = Creation(
                 *(contents, registries.open, signer, jobs, progress),
-                *(TimeWishes(bool(epoch), sequence is not None, lowest), part_size),
+                *(succession.wishes, part_size),
             )
-            made = creation.write(output, release, flags.names_of(wanted))
+            made = creation.write(output, succession.release, flags.names_of(wanted))
             resolving.forget()
             results.print_created(made, form)
 

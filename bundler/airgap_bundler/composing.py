@@ -84,12 +84,12 @@ def compose_contents(
 class TimeWishes:
     """What of a release's times the user asked for; the rest was taken from the clock.
 
-    ``lowest`` is the lowest sequence that does not count as a step back.
+    ``before`` is the highest sequence of the bundles before; a release has it only by wish.
     """
 
     created: bool = False
     sequence: bool = False
-    lowest: int = 0
+    before: int = -1
 
 
 def same_but_time(statement: Statement, earlier: Statement, wishes: TimeWishes) -> Statement | None:
@@ -104,7 +104,7 @@ def same_but_time(statement: Statement, earlier: Statement, wishes: TimeWishes) 
     if not wishes.created and _is_recent(before, created):
         created, expires = before.created, before.created + (expires - created)
     sequence = release.sequence if wishes.sequence else int(created.timestamp())
-    if sequence < wishes.lowest:
+    if sequence <= wishes.before and sequence != release.sequence:
         return None
     release = replace(release, sequence=sequence, created=created, expires=expires)
     candidate = replace(statement, release=release)

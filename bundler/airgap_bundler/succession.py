@@ -1,42 +1,102 @@
-"""The order of releases: a bundle must not count as older than the one it follows."""
+"""The order of releases: a bundle must count as newer than the one it follows, or be the same."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from airgap_bundler.composing import TimeWishes, same_but_time
 from airgap_shared.bundle.statement import Release, Statement
 from airgap_shared.errors import AirgapError, UsageError
 from airgap_shared.stores.opening import read_statement
 from airgap_shared.stores.partfiles import open_bundle_file
 
+#: So many releases may be made one after the other before the clock has to go on.
+_CROWD = 60
 
-def refuse_lower_sequence(
-    release: Release, output: Path, previous: Path | None, agreed: bool
-) -> int:
-    """Compare with the bundle that would be replaced at ``output``, and with ``previous``.
 
-    Gives the lowest sequence that the release may have; an interrupted run that is gone on with
-    has its own. Nothing is compared where the user ``agreed`` to go back.
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """A release, which of its times were asked for, and the earlier bundles with its sequence.
 
-    Only bundles of the same application and channel count. They need not be signed by the same
-    key: nothing is taken from them, they can only stand in the way.
-
-    Raises:
-        UsageError: one of them has a higher sequence; importers would refuse the new one.
-        AirgapError: ``previous`` is no bundle.
-
+    A bundle is followed when it would be replaced, or was given as the one before; its key does
+    not matter: nothing is taken from it, it can only stand in the way.
     """
-    if agreed:
-        return 0
-    lowest = 0
+
+    release: Release
+    wishes: TimeWishes
+    equals: tuple[tuple[Path, Statement], ...] = ()
+
+    def after(self, output: Path, previous: Path | None, *, agreed: bool) -> Succession:
+        """Compare with the bundle that would be replaced at ``output``, and with ``previous``.
+
+        Nothing is compared where the user ``agreed`` to go back.
+
+        Raises:
+            UsageError: one of them has a higher sequence; importers would refuse the new one.
+            AirgapError: ``previous`` is no bundle.
+
+        """
+        app, channel = self.release.app, self.release.channel
+        earlier = [
+            (path, statement)
+            for path, statement in ([] if agreed else _statements(output, previous))
+            if (statement.release.app, statement.release.channel) == (app, channel)
+        ]
+        if not earlier:
+            return self
+        path, newest = max(earlier, key=lambda entry: entry[1].release.sequence)
+        before = newest.release
+        release = self._numbered(before)
+        if release.sequence < before.sequence:
+            raise _refused(
+                f"the sequence {release.sequence} is lower than {before.sequence}, that of "
+                f"{before.app} {before.version} in an earlier bundle; who imported that one would "
+                "refuse this as a step back",
+                path,
+            )
+        equals = tuple(one for one in earlier if one[1].release.sequence == release.sequence)
+        return Succession(release, replace(self.wishes, before=before.sequence), equals)
+
+    def _numbered(self, before: Release) -> Release:
+        """The release; the clock's number is counted on where it is not higher only for haste."""
+        release = self.release
+        by_clock = not (self.wishes.created or self.wishes.sequence)
+        is_hasty = 0 <= before.sequence - release.sequence < _CROWD
+        if by_clock and is_hasty and before.created <= release.created:
+            return replace(release, sequence=before.sequence + 1)
+        return release
+
+    def settled(self, statement: Statement) -> Succession:
+        """Give the release the times of an earlier bundle with its sequence and its content.
+
+        Raises:
+            UsageError: it has other content; importers would refuse one of the two.
+
+        """
+        release, wishes = self.release, self.wishes
+        for path, earlier in self.equals:
+            same = same_but_time(replace(statement, release=release), earlier, wishes)
+            if same is None:
+                raise _refused(
+                    f"the sequence {release.sequence} is that of {release.app} "
+                    f"{earlier.release.version} in an earlier bundle, which has other content; who "
+                    "imported that one would refuse this",
+                    path,
+                )
+            release, wishes = same.release, replace(wishes, created=True)
+        return Succession(release, wishes)
+
+
+def _statements(output: Path, previous: Path | None) -> Iterator[tuple[Path, Statement]]:
     if previous is not None:
-        lowest = _compare(release, _read(previous), previous)
+        yield previous, _read(previous)
     try:
-        replaced = _read(output)
+        yield output, _read(output)
     except AirgapError:
         # Nothing there, or nothing that anybody could have imported.
-        return lowest
-    return max(lowest, _compare(release, replaced, output))
+        return
 
 
 def _read(bundle: Path) -> Statement:
@@ -44,19 +104,11 @@ def _read(bundle: Path) -> Statement:
         return read_statement(medium)
 
 
-def _compare(release: Release, earlier: Statement, where: Path) -> int:
-    """The sequence of an earlier bundle; 0 where it is not one of the same releases."""
-    before = earlier.release
-    if (before.app, before.channel) != (release.app, release.channel):
-        return 0
-    if release.sequence < before.sequence:
-        raise UsageError(
-            f"the sequence {release.sequence} is lower than {before.sequence}, that of "
-            f"{before.app} {before.version} in an earlier bundle; who imported that one would "
-            "refuse this as a step back",
-            where=str(where),
-            changed="nothing was written",
-            next_step="give a higher --sequence, mend the clock or SOURCE_DATE_EPOCH, or agree "
-            "with --allow-lower-sequence",
-        )
-    return before.sequence
+def _refused(what: str, where: Path) -> UsageError:
+    return UsageError(
+        what,
+        where=str(where),
+        changed="nothing was written",
+        next_step="give a higher --sequence, mend the clock or SOURCE_DATE_EPOCH, or agree "
+        "with --allow-lower-sequence",
+    )

@@ -6,6 +6,7 @@ import base64
 import json
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -420,10 +421,12 @@ class TestK09:
 
 
 class TestK10:
-    """A release that would count as older than the one before."""
+    """A release that would not count as newer than the one before."""
 
-    def _create(self, vendor: Vendor, sequence: int, *options: str) -> Finished:
-        return vendor.create(text=_NO_IMAGES, options=("--sequence", str(sequence), *options))
+    def _create(
+        self, vendor: Vendor, sequence: int, *options: str, text: str = _NO_IMAGES
+    ) -> Finished:
+        return vendor.create(text=text, options=("--sequence", str(sequence), *options))
 
     @pytest.mark.parametrize("way", ["replacing it", "told of it"])
     def test_is_refused(self, vendor: Vendor, way: str) -> None:
@@ -441,6 +444,65 @@ class TestK10:
         assert tree_of(vendor.folder) == before
         succeeded(self._create(vendor, 12, *options, "--allow-lower-sequence"))
         assert vendor.statement()["sequence"] == 12
+
+    @pytest.mark.parametrize("way", ["replacing it", "told of it"])
+    @pytest.mark.parametrize("moved", ["a tag", "a manifest", "the version"])
+    def test_is_refused_with_the_number_of_another(
+        self, vendor: Vendor, way: str, moved: str
+    ) -> None:
+        vendor.push(make_image([b"one"]))
+        app = deployment("web", "team/app:1")
+        succeeded(self._create(vendor, 15, text=app))
+        options: tuple[str, ...] = ()
+        if way == "told of it":
+            vendor.bundle.rename(vendor.folder / "before.tar.zst")
+            options = ("--previous", "before.tar.zst")
+        if moved == "a tag":
+            vendor.push(make_image([b"another"]))
+        elif moved == "a manifest":
+            app += "---\n" + _NO_IMAGES
+        else:
+            options += ("--version", "2")
+        vendor.write(app)
+        before = tree_of(vendor.folder)
+
+        for more in ((), ("--dry-run",)):
+            done = refused(self._create(vendor, 15, *options, *more, text=app), 2, "UsageError")
+            assert "the sequence 15 is that of" in done.err
+            assert "other content" in done.err
+            assert tree_of(vendor.folder) == before
+        succeeded(self._create(vendor, 15, *options, "--allow-lower-sequence", text=app))
+
+    def test_is_refused_with_the_time_of_another(
+        self, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", "1790000000")
+        succeeded(vendor.create(text=_NO_IMAGES))
+        first = vendor.bundle.read_bytes()
+        succeeded(vendor.create(text=_NO_IMAGES))
+        assert vendor.bundle.read_bytes() == first
+        refused(vendor.create(text=_NO_IMAGES + "data: {x: y}\n"), 2, "UsageError")
+        assert vendor.bundle.read_bytes() == first
+
+    def test_is_the_same_when_only_its_time_is_another(
+        self, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hour_ago = str(int(time.time()) - 3600)
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", hour_ago)
+        succeeded(self._create(vendor, 15))
+        first = vendor.bundle.read_bytes()
+        monkeypatch.delenv("SOURCE_DATE_EPOCH")
+        succeeded(self._create(vendor, 15))
+        assert vendor.bundle.read_bytes() == first
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", str(int(hour_ago) + 1))
+        refused(self._create(vendor, 15), 2, "UsageError")
+
+    def test_is_none_within_one_second(self, vendor: Vendor) -> None:
+        numbers = []
+        for number in range(4):
+            succeeded(vendor.create(text=_NO_IMAGES + f"data: {{x: v{number}}}\n"))
+            numbers.append(vendor.statement()["sequence"])
+        assert numbers == sorted(set(numbers))
 
     def test_is_none_when_it_counts_on(self, vendor: Vendor) -> None:
         succeeded(self._create(vendor, 15))

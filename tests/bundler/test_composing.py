@@ -181,6 +181,13 @@ def test_a_run_that_asks_for_other_times_starts_over(wishes: TimeWishes, sequenc
     assert same_but_time(later, STATEMENT, wishes) is None
 
 
+def test_a_run_that_would_not_be_newer_than_the_bundle_before_starts_over() -> None:
+    later = replace(STATEMENT, release=LATER)
+    for before, resumed in ((RELEASE.sequence - 1, True), (RELEASE.sequence, False)):
+        found = same_but_time(later, STATEMENT, TimeWishes(before=before))
+        assert (found == STATEMENT) is resumed
+
+
 def test_a_run_that_asks_for_the_same_times_goes_on() -> None:
     numbered = replace(STATEMENT, release=replace(RELEASE, sequence=7))
     later = replace(STATEMENT, release=replace(LATER, sequence=7))
