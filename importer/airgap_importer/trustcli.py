@@ -9,6 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airgap_importer.trustoptions import (
+    AgeOption,
+    AppRollbackOption,
+    AppWithoutOption,
+    ChannelOption,
+    DraftOption,
+    KeptOwnerOption,
+    KeptQuorumOption,
+    KeyWithoutOption,
+    OwnerOption,
+    PolicyFileOption,
+    PrefixOption,
+    QuorumOption,
+    RollbackOption,
+)
 from airgap_shared.console.inspection import FormatOption
 from airgap_shared.console.outcome import Format, command, print_result
 from airgap_shared.console.signing import (
@@ -36,36 +51,6 @@ trust = typer.Typer(
     no_args_is_help=True,
 )
 
-PolicyFileOption = Annotated[
-    Path, typer.Option("--policy", metavar="FILE", help="The policy; default: this host's.")
-]
-DraftOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--draft",
-        metavar="FILE",
-        help="Change nothing; write what shall be the next version there, to be signed.",
-    ),
-]
-OwnerOption = Annotated[str, typer.Option("--owner", metavar="TEXT", help="Whose key it is.")]
-ChannelOption = Annotated[
-    str | None, typer.Option("--channel", metavar="NAME", help="Only this channel.")
-]
-QuorumOption = Annotated[
-    int, typer.Option("--threshold", metavar="N", help="How many of its keys must have signed.")
-]
-AgeOption = Annotated[
-    int | None,
-    typer.Option("--max-age-days", metavar="N", help="Take no bundle made longer ago."),
-]
-PrefixOption = Annotated[
-    str,
-    typer.Option("--registry-prefix", metavar="HOST/PATH", help="Import into no other place."),
-]
-RollbackOption = Annotated[
-    bool, typer.Option("--allow-rollback", help="Whoever imports may agree to go back.")
-]
-
 
 @trust.command("create")
 def create(
@@ -86,7 +71,7 @@ def create(
     channel: ChannelOption = None,
     threshold: QuorumOption = 1,
     max_age_days: AgeOption = None,
-    registry_prefix: PrefixOption = "",
+    registry_prefix: PrefixOption = None,
     allow_rollback: RollbackOption = False,
     form: FormatOption = Format.TEXT,
 ) -> None:
@@ -101,12 +86,12 @@ def create(
         from airgap_shared.trust.policyfile import compose_policy, parse_policy
 
         public = tuple(dict.fromkeys(read_public_keys(keys)))
-        age = _age(max_age_days)
+        age, prefix = _age(max_age_days), _prefix(registry_prefix) or ""
         entries = tuple(
             AppTrust(
                 *(public, _app_name(name), channel, threshold, age),
                 allow_rollback=allow_rollback,
-                registry_prefix=registry_prefix,
+                registry_prefix=prefix,
             )
             for name in apps
         )
@@ -138,30 +123,30 @@ def add_key(
         list[str] | None,
         typer.Option("--app", metavar="NAME", help="It may sign this application; again for more."),
     ] = None,
-    owner: OwnerOption = "",
+    owner: KeptOwnerOption = None,
     not_before: Annotated[
-        str, typer.Option("--not-before", metavar="TIME", help="It counts from then on.")
-    ] = "",
+        str | None, typer.Option("--not-before", metavar="TIME", help="It counts from then on.")
+    ] = None,
     not_after: Annotated[
-        str, typer.Option("--not-after", metavar="TIME", help="It counts until then.")
-    ] = "",
+        str | None, typer.Option("--not-after", metavar="TIME", help="It counts until then.")
+    ] = None,
+    without: KeyWithoutOption = None,
     policy: PolicyFileOption = DEFAULT_POLICY,
     draft: DraftOption = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Add a key, or give one that is there another owner and other times.
+    """Add a key, or change what is said of one; what is not given stays as it is.
 
     Example: airgap-import trust add-key new.pub --app shop --owner 'vendor, 2027'
     """
     with command(form):
-        from airgap_shared.trust.policy import TrustedKey
-        from airgap_shared.trust.policyedits import with_key
+        from airgap_shared.trust.policyedits import KeyTerms, with_key
 
         (public,) = read_public_keys([key])
-        start = parse_moment(not_before, "--not-before") if not_before else None
-        end = parse_moment(not_after, "--not-after") if not_after else None
-        entry = TrustedKey(public, owner, start, end)
-        _edit(policy, draft, lambda before: with_key(before, entry, apps or ()), form)
+        start = None if not_before is None else parse_moment(not_before, "--not-before")
+        end = None if not_after is None else parse_moment(not_after, "--not-after")
+        terms = KeyTerms(owner, start, end, without or ())
+        _edit(policy, draft, lambda before: with_key(before, public, terms, apps or ()), form)
 
 
 @trust.command("add-app")
@@ -170,36 +155,35 @@ def add_app(
     key_ids: Annotated[
         list[str] | None,
         typer.Option(
-            "--key-id", metavar="ID", help="A key that may sign it; default: all keys there are."
+            "--key-id",
+            metavar="ID",
+            help="A key that may sign it; default: those it had, all for a new one.",
         ),
     ] = None,
     channel: ChannelOption = None,
-    threshold: QuorumOption = 1,
+    threshold: KeptQuorumOption = None,
     max_age_days: AgeOption = None,
-    registry_prefix: PrefixOption = "",
-    allow_rollback: RollbackOption = False,
+    registry_prefix: PrefixOption = None,
+    allow_rollback: AppRollbackOption = None,
+    without: AppWithoutOption = None,
     policy: PolicyFileOption = DEFAULT_POLICY,
     draft: DraftOption = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Add an application, or say anew what is asked of one.
+    """Add an application, or change what is asked of one; what is not given stays as it is.
 
     Example: airgap-import trust add-app bank --key-id SHA256:… --threshold 1
     """
     with command(form):
-        from airgap_shared.trust.policy import AppTrust
-        from airgap_shared.trust.policyedits import with_app
+        from airgap_shared.trust.policyedits import AppTerms, with_app
 
-        age = _age(max_age_days)
+        app = _app_name(name)
+        age, prefix = _age(max_age_days), _prefix(registry_prefix)
 
         def change(before: TrustPolicy) -> TrustPolicy:
             keys = _keys_named(before, key_ids)
-            app = AppTrust(
-                *(keys, _app_name(name), channel, threshold, age),
-                allow_rollback=allow_rollback,
-                registry_prefix=registry_prefix,
-            )
-            return with_app(before, app)
+            terms = AppTerms(keys, threshold, age, allow_rollback, prefix, without or ())
+            return with_app(before, app, channel, terms)
 
         _edit(policy, draft, change, form)
 
@@ -322,6 +306,14 @@ def _age(days: int | None) -> timedelta | None:
     return timedelta(days=days)
 
 
+def _prefix(text: str | None) -> str | None:
+    from airgap_shared.errors import UsageError
+
+    if text == "":
+        raise UsageError("expected HOST[:PORT][/PATH]", where="--registry-prefix")
+    return text
+
+
 def _app_name(name: str) -> str | None:
     from airgap_shared.bundle.names import is_application_name
     from airgap_shared.errors import UsageError
@@ -336,12 +328,12 @@ def _app_name(name: str) -> str | None:
     return name
 
 
-def _keys_named(policy: TrustPolicy, key_ids: list[str] | None) -> tuple[PublicKey, ...]:
+def _keys_named(policy: TrustPolicy, key_ids: list[str] | None) -> tuple[PublicKey, ...] | None:
     from airgap_shared.errors import PolicyInvalid
 
-    known = {entry.key.key_id: entry.key for entry in policy.keys}
     if key_ids is None:
-        return tuple(known.values())
+        return None
+    known = {entry.key.key_id: entry.key for entry in policy.keys}
     for key_id in key_ids:
         if key_id not in known:
             raise PolicyInvalid(

@@ -171,7 +171,8 @@ def test_another_application(folder: Path) -> None:
     succeeded(here(folder, "add-key", "officer.pub"))
     bank = ("add-app", "bank", "--key-id", key_id(folder, "officer"), "--registry-prefix", "r/bank")
     succeeded(here(folder, *bank))
-    succeeded(here(folder, "add-app", "shop", "--threshold", "2", "--max-age-days", "30"))
+    both = [part for name in ("vendor", "officer") for part in ("--key-id", key_id(folder, name))]
+    succeeded(here(folder, "add-app", "shop", *both, "--threshold", "2", "--max-age-days", "30"))
     shop = next(app for app in policy(folder)["apps"] if app["name"] == "shop")
     assert (len(shop["keys"]), shop["threshold"], shop["max_age_days"]) == (2, 2, 30)
     assert "1 of 2" in refused(verify(folder), 11, "SignatureThresholdNotMet").err
@@ -181,6 +182,73 @@ def test_another_application(folder: Path) -> None:
         (("add-key", "next.pub", "--app", "unknown"), "UsageError"),
     ):
         refused(here(folder, *wrong), 2, name)
+
+
+class TestWhatIsNotGivenStays:
+    """A change of one thing takes no restriction away that it does not name."""
+
+    def _entry(self, folder: Path) -> dict[str, Any]:
+        entry = policy(folder)["keys"][key_id(folder, "vendor")]
+        return {name: entry[name] for name in entry if name not in ("pem", "scheme")}
+
+    def test_of_a_key(self, folder: Path) -> None:
+        times = ("--not-before", "2025-01-01", "--not-after", "2027-01-01")
+        succeeded(here(folder, "add-key", "vendor.pub", *times))
+        whole = {
+            "owner": "the vendor",
+            "not_before": "2025-01-01T00:00:00Z",
+            "not_after": "2027-01-01T00:00:00Z",
+        }
+        assert self._entry(folder) == whole
+        succeeded(here(folder, "add-key", "officer.pub"))
+        succeeded(here(folder, "add-app", "bank", "--key-id", key_id(folder, "officer")))
+        succeeded(here(folder, "add-key", "vendor.pub", "--app", "bank"))
+        assert self._entry(folder) == whole
+        succeeded(here(folder, "add-key", "vendor.pub", "--owner", "another"))
+        assert self._entry(folder) == {**whole, "owner": "another"}
+        succeeded(here(folder, "add-key", "vendor.pub", "--without", "not-after", "--owner", ""))
+        assert self._entry(folder) == {"not_before": whole["not_before"]}
+
+    def test_of_an_application(self, folder: Path) -> None:
+        succeeded(here(folder, "add-key", "officer.pub", "--app", "shop"))
+        succeeded(here(folder, "add-key", "next.pub"))
+        strict = ("--threshold", "2", "--max-age-days", "30", "--registry-prefix", "r/shop")
+        succeeded(here(folder, "add-app", "shop", *strict, "--allow-rollback"))
+        (before,) = policy(folder)["apps"]
+        succeeded(here(folder, "add-app", "shop", "--max-age-days", "90"))
+        (after,) = policy(folder)["apps"]
+        assert after == {**before, "max_age_days": 90}
+        assert (len(after["keys"]), after["threshold"], after["allow_rollback"]) == (2, 2, True)
+        away = ("--without", "registry-prefix", "--without", "max-age-days")
+        succeeded(here(folder, "add-app", "shop", *away, "--forbid-rollback"))
+        (freed,) = policy(folder)["apps"]
+        for limit in ("registry_prefix", "max_age_days"):
+            assert after.pop(limit)
+        assert freed == {**after, "allow_rollback": False}
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("add-key", "vendor.pub", "--not-after", ""),
+            ("add-key", "vendor.pub", "--not-before", ""),
+            ("add-key", "vendor.pub", "--not-after", "2027-01-01", "--without", "not-after"),
+            ("add-key", "vendor.pub", "--without", "max-age-days"),
+            ("add-app", "shop", "--registry-prefix", ""),
+            ("add-app", "shop", "--channel", ""),
+            ("add-app", "shop", "--max-age-days", "9", "--without", "max-age-days"),
+            ("add-app", "shop", "--registry-prefix", "r", "--without", "registry-prefix"),
+            ("create", "-o", "new.json", "--key", "vendor.pub", "--app", "shop",
+             "--registry-prefix", ""),
+        ],
+    )  # fmt: skip
+    def test_nothing_is_no_value(self, folder: Path, command: tuple[str, ...]) -> None:
+        """A variable that is not set takes no restriction away either."""
+        before = tree_of(folder)
+        run = trust if command[0] == "create" else here
+        refused(run(folder, *command), 2, "UsageError", "PolicyInvalid")
+        after = tree_of(folder)
+        after.pop(".policy.json.lock", None)
+        assert after == before
 
 
 @pytest.mark.parametrize("days", ["0", "36501", "1000000000000", "9" * 40])
