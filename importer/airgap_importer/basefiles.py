@@ -4,8 +4,8 @@ A file whose documents all versions of kustomize separate alike is copied byte f
 others, the documents are taken as they are one by one, or where even that would not be read alike
 everywhere, written anew: some versions drop a document in silence after ``--- # comment`` (2.0.3)
 or the second value of a JSON stream (5), and refuse a file that begins with ``{`` and is not JSON
-(2.0.3) or that also holds something that is no object (all; measured). ``yes`` and ``on``, which
-Kubernetes reads as booleans, are text to kustomize 5.
+(2.0.3) or that also holds something that is no object (all; measured). What kustomize would type
+otherwise than Kubernetes (:mod:`airgap_importer.retyping`) is written anew as well.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
 
-import yaml
-
+from airgap_importer.retyping import is_retyped
 from airgap_importer.yamltext import json_text
 from airgap_shared.errors import AirgapError, UnrewrittenImage
 from airgap_shared.kube.documents import load_objects
@@ -32,16 +30,6 @@ FOLDER = "resources"
 _UNLIKE = re.compile(
     "^(?:---[ \t]*[^ \t\r\n]|\\.\\.\\.|%)|\r(?!\n)|[\x85\u2028\u2029\ufeff]", re.MULTILINE
 )
-# Plain words that YAML 1.1 and Kubernetes read as booleans, and current kustomize as text.
-_OLD_BOOLEANS = frozenset(
-    word
-    for lower in ("y", "n", "yes", "no", "on", "off")
-    for word in (lower, lower.capitalize(), lower.upper())
-)
-_MAYBE_OLD_BOOLEAN = re.compile(
-    rf"(?:^|[\s\[{{,:])(?:{'|'.join(sorted(_OLD_BOOLEANS))})[ \t]*(?:[,}}\]:#\r]|$)", re.MULTILINE
-)
-_PARSER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SEPARATOR = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
 _CONTENT = re.compile(r"^[ \t]*[^ \t\r\n#]", re.MULTILINE)
 
@@ -105,23 +93,19 @@ def _is_alike(file: ManifestFile, objects: Sequence[KubeObject]) -> bool:
     if any(obj.item for obj in objects):
         return False
     text = file.content.decode("utf-8-sig")
-    if _UNLIKE.search(text) or _has_old_booleans(text):
+    is_json = _is_json(text)
+    if _UNLIKE.search(text) or (not is_json and is_retyped(text)):
         return False
-    if text.lstrip().startswith("{") and not _is_json(text):
+    if text.lstrip().startswith("{") and not is_json:
         return False
     documents = sum(_CONTENT.search(part) is not None for part in _SEPARATOR.split(text))
     return documents == len(objects)
 
 
-def _has_old_booleans(text: str) -> bool:
-    return _MAYBE_OLD_BOOLEAN.search(text) is not None and any(
-        isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value in _OLD_BOOLEANS
-        for event in yaml.parse(text, Loader=_PARSER)
-    )
-
-
 def _is_json(text: str) -> bool:
-    """Whether the text is one JSON value: kustomize 2.0.3 reads nothing else after a ``{``."""
+    """Whether the text is one JSON object: kustomize 2.0.3 reads nothing else after a ``{``."""
+    if not text.lstrip().startswith("{"):
+        return False
     try:
         json.loads(text)
     except ValueError:
