@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from airgap_importer.relocation import Relocation
 from airgap_importer.rendering import Rendering
-from airgap_importer.rewriting import Overlay
+from airgap_importer.rewriting import Overlay, Rewrite
 from airgap_shared.errors import OverlayRefused, UnrewrittenImage
 from airgap_shared.kube.imagefields import find_images
 from airgap_shared.kube.imagetokens import read_reference
 from airgap_shared.kube.objects import KubeObject, ObjectIdentity
 from airgap_shared.kube.replacing import value_at
-from airgap_shared.kube.uses import ImageUse, Verdict
+from airgap_shared.kube.uses import ImageUse, Span, Verdict
 from airgap_shared.oci.digest import Digest
 
 Find = Callable[[KubeObject], Iterable[ImageUse]]
@@ -70,16 +71,19 @@ def check_changes(overlay: Overlay, promised: Promised, find: Find = find_images
     """Search what the overlay changes for images before anything is pushed for it.
 
     Raises:
-        UnrewrittenImage: a changed object would use an image that is not in the target.
+        UnrewrittenImage: a changed object would use an image that is not in the target, or not
+            the one that it should.
 
     """
+    changed = list(overlay.changed_objects())
+    uses = [use for obj in changed for use in find(obj)]
     problems = [
-        _stray(use)
-        for obj in overlay.changed_objects()
-        for use in find(obj)
-        if use.verdict is Verdict.IMAGE and not promised.holds(use)
+        _stray(use) for use in uses if use.verdict is Verdict.IMAGE and not promised.holds(use)
     ]
     _refuse(problems, "the rewritten objects would use images that are not in the target")
+    known = frozenset(changed)
+    rewrites = (rewrite for rewrite in overlay.rewrites if rewrite.use.object in known)
+    _refuse(_unseen(rewrites, uses), "the rewritten objects would not use all of their images")
 
 
 def prove(
@@ -92,27 +96,56 @@ def prove(
     Raises:
         OverlayRefused: an object of the application, or a reference to a pull secret, is not in
             what was rendered.
-        UnrewrittenImage: an image that is used is not verified in the target, or a value is not
-            what it should be.
+        UnrewrittenImage: an image that is used is not verified in the target, one that was
+            rewritten is not found again, or a value is not what it should be.
 
     """
     _check_complete(overlay, rendering)
     _check_secrets(overlay, rendering)
     shipped = {obj.identity: obj for obj in overlay.objects}
     problems = list(_broken_promises(overlay, rendering))
-    references: list[str] = []
-    leftovers: list[ImageUse] = []
-    for obj in (*rendering.objects, *overlay.created):
-        for use in find(_named(obj, shipped)):
-            if use.verdict is not Verdict.IMAGE:
-                leftovers.append(use)
-                continue
-            references.append(use.text)
-            if not promised.holds(use):
-                problems.append(_stray(use))
+    found = [
+        use for obj in (*rendering.objects, *overlay.created) for use in find(_named(obj, shipped))
+    ]
+    images = [use for use in found if use.verdict is Verdict.IMAGE]
+    problems += [_stray(use) for use in images if not promised.holds(use)]
     _refuse(problems, f"{rendering.renderer} renders images that are not verified in the target")
-    distinct = tuple(sorted(set(references)))
-    return Proof(rendering.renderer, len(references), distinct, tuple(leftovers))
+    kept = (rewrite for rewrite in overlay.rewrites if _is_kept(rewrite.use.object))
+    _refuse(_unseen(kept, found), f"{rendering.renderer} does not render all images")
+    leftovers = tuple(use for use in found if use.verdict is not Verdict.IMAGE)
+    distinct = tuple(sorted({use.text for use in images}))
+    return Proof(rendering.renderer, len(images), distinct, leftovers)
+
+
+def _unseen(rewrites: Iterable[Rewrite], found: Iterable[ImageUse]) -> Iterator[str]:
+    """The split references that are not found at their places with their new names.
+
+    What a single text holds is compared character by character; of these, a field that nobody
+    had to change may still be read otherwise. Any verdict will do: a registry inside the cluster
+    is not one to bundle from, but to name.
+    """
+    seen: Counter[tuple[object, ...]] = Counter()
+    for use in found:
+        reference = read_reference(use.text) if use.pieces else None
+        if reference is not None:
+            version = reference.digest or reference.effective_tag
+            seen[*_spot(use), reference.name, version] += 1
+    for rewrite in rewrites:
+        use, target = rewrite.use, rewrite.target
+        if not use.pieces:
+            continue
+        keys = [(*_spot(use), target.name, version) for version in (target.digest, target.tag)]
+        key = next((key for key in keys if seen[key] > 0), None)
+        if key is None:
+            yield f"{use.place}: {target.reference} is not found there ({use.rule})"
+        else:
+            seen[key] -= 1
+
+
+def _spot(use: ImageUse) -> tuple[object, ...]:
+    """Where a use stands, whatever characters are before it in its text."""
+    steps = tuple(step for step in use.inside if not isinstance(step, Span))
+    return use.object.identity, use.path, steps
 
 
 def _stray(use: ImageUse) -> str:

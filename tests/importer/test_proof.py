@@ -101,6 +101,35 @@ def test_objects_may_not_disappear(rendering: Rendering) -> None:
     assert failed.value.details == ("app.yaml#ConfigMap/settings",)
 
 
+_THING = (
+    "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\n"
+    "spec: {image: {repository: quay.io/acme/side, tag: %s}}\n"
+)
+
+
+@pytest.mark.parametrize("tag", ["'2024-01-01T00:00:00Z'", "''", "{}", "'1'"])
+def test_a_split_reference_may_not_disappear(tag: str) -> None:
+    app = application(_THING % "'2024-01-01'")
+    relocation = relocation_of(app.uses)
+    overlay = app.overlay(relocation)
+    (image,) = relocation.images.values()
+    text = (_THING % tag).replace("quay.io/acme/side", image.name)
+    rendering = Rendering("test", application(text).objects)
+    with pytest.raises(UnrewrittenImage) as failed:
+        prove(overlay, rendering, promised_by(relocation))
+    assert "app.yaml#Thing/t#spec.image: " in failed.value.details[0]
+
+
+def test_a_split_reference_to_a_registry_in_the_cluster_is_found() -> None:
+    app = application(_THING % "'1'")
+    relocation = relocation_of(app.uses, registry="registry.kube-system.svc:5000")
+    overlay = app.overlay(relocation)
+    (image,) = relocation.images.values()
+    text = (_THING % "'1'").replace("quay.io/acme/side", image.name)
+    proof = prove(overlay, Rendering("test", application(text).objects), promised_by(relocation))
+    assert [use.text for use in proof.leftovers] == [f"{image.name}:1"]
+
+
 def test_an_empty_rendering_proves_nothing(rendering: Rendering) -> None:
     with pytest.raises(OverlayRefused):
         prove(_OVERLAY, dataclasses.replace(rendering, objects=()), _PROMISED)
