@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 
 from airgap_importer.lookups import LenientLookup
 from airgap_importer.relocation import RelocatedImage
-from airgap_shared.errors import AirgapError, RegistryIntegrity, TagConflict, TagImmutable
+from airgap_shared.errors import (
+    AirgapError,
+    RegistryAuthError,
+    RegistryIntegrity,
+    TagConflict,
+    TagImmutable,
+)
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.manifest import Index, Manifest
 from airgap_shared.stores.concurrency import for_each
@@ -80,12 +86,17 @@ class ReleaseTags:
 
 @dataclass(slots=True)
 class TagSetter:
-    """Sets tags, those first that a registry may refuse to move, and knows which it has set."""
+    """Sets tags, those first that a registry may refuse to move, and knows which it has set.
+
+    What was sent and not answered as it should be may be set all the same: the answer may have
+    been lost, or changed on its way.
+    """
 
     target: ImageTarget
     manifests: Mapping[Digest, Manifest | Index]
     jobs: int
     done: list[str] = field(default_factory=list)
+    _unsure: list[str] = field(default_factory=list)
 
     def set(self, tags: ReleaseTags) -> None:
         """Look at all tags once more, then set those that are due.
@@ -112,15 +123,29 @@ class TagSetter:
 
     @property
     def _story(self) -> str:
-        tags = f"the tags set are {', '.join(sorted(self.done))}" if self.done else "no tag was set"
-        return f"the images are in the registry, {tags}; the overlay was not changed"
+        tags = [
+            f"{said} {', '.join(sorted(names))}"
+            for said, names in (
+                ("the tags set are", self.done),
+                ("tags that may be set are", self._unsure),
+            )
+            if names
+        ]
+        told = "; ".join(tags) or "no tag was set"
+        return f"the images are in the registry, {told}; the overlay was not changed"
 
     def _set(self, tag: DueTag) -> None:
         image = tag.image
         manifest = self.manifests[image.digest]
-        self.target.put_manifest(
-            image.destination, image.tag or "", manifest.raw, manifest.media_type
-        )
+        try:
+            self.target.put_manifest(
+                image.destination, image.tag or "", manifest.raw, manifest.media_type
+            )
+        except (TagImmutable, RegistryAuthError):
+            raise
+        except AirgapError:
+            self._unsure.append(tag.name)
+            raise
         self.done.append(tag.name)
         found = self.target.head_manifest(image.destination, image.tag or "")
         if found is None or found.digest != image.digest:

@@ -10,7 +10,7 @@ import pytest
 
 from support.docker_registry import MakeRegistry, RegistryOptions
 from support.fault_proxy import FaultProxy, MakeProxy
-from support.faults import Answer, Rule, redirect
+from support.faults import Answer, DropAfterCommit, Rewrite, Rule, redirect
 from support.gate import IMAGES, NAMESPACE, RELEASE_TAGS, Gate
 from support.images import make_image
 from support.journey import refused, succeeded
@@ -205,6 +205,41 @@ class TestE23:
         assert sorted(told) == sorted(f"{gate.proxy.host}/{name}:{tag}" for name, tag in found)
         assert len(told) == 4
         assert not (gate.overlay / "overlays").exists()
+        gate.heals()
+
+
+class TestAnswersToTags:
+    """Release tags that the registry sets, while the answer is lost or another one."""
+
+    @pytest.mark.parametrize(
+        "action",
+        [
+            DropAfterCommit(),
+            Rewrite(status=500),
+            Rewrite(status=400),
+            Rewrite(headers={"Docker-Content-Digest": _OTHER.digest}),
+        ],
+        ids=["none", "500", "400", "another digest"],
+    )
+    def test_leave_open_what_is_set(self, gate: Gate, action: DropAfterCommit | Rewrite) -> None:
+        path = f"/{NAMESPACE}/five/manifests/1$"
+        gate.proxy.add(Rule(action, "PUT", path, times=None))
+        names = ("RegistryUnavailable", "RegistryRejected", "RegistryIntegrity")
+        done = refused(gate.apply("--jobs", "1"), (20, 22, 24), *names)
+        unsure = f"{gate.proxy.host}/{NAMESPACE}/five:1"
+        assert f"; tags that may be set are {unsure};" in done.err
+        sure = done.err.partition("the tags set are ")[2].partition(";")[0].split(", ")
+        found = gate.registry.storage.all_tags().keys() & RELEASE_TAGS.keys()
+        assert sorted([*sure, unsure]) == sorted(
+            f"{gate.proxy.host}/{name}:{tag}" for name, tag in found
+        )
+        gate.heals()
+
+    def test_never_say_that_none_is_set(self, gate: Gate) -> None:
+        gate.proxy.add(Rule(DropAfterCommit(), "PUT", _TAG, times=None))
+        done = refused(gate.apply(), 20, "RegistryUnavailable")
+        assert "tags that may be set are " in done.err
+        assert "no tag was set" not in done.err
         gate.heals()
 
 
