@@ -9,6 +9,7 @@ from pathlib import Path
 
 from airgap_bundler.sources.application import Application, SkippedFile
 from airgap_bundler.sources.folder import read_file, walk_folder
+from airgap_bundler.sources.objectnames import refuse_other_than_text
 from airgap_shared.bundle.names import conflicting_path, is_safe_path
 from airgap_shared.errors import AirgapError, ManifestSourceInvalid, UsageError
 from airgap_shared.kube.documents import load_manifest
@@ -124,10 +125,11 @@ def _add(collection: _Collection, file: ManifestFile, *, demanded: bool) -> None
     """Add a file; one that was named on the command line must hold an object."""
     try:
         manifest = load_manifest(file)
+        objects = [obj for obj in manifest.objects if not _is_kustomization(obj)]
+        refuse_other_than_text(file, objects)
     except AirgapError as problem:
         collection.problems.append(problem)
         return
-    objects = [obj for obj in manifest.objects if not _is_kustomization(obj)]
     if not objects and demanded:
         raise UsageError("no Kubernetes object in this file", where=file.path)
     if not objects:

@@ -199,6 +199,44 @@ def test_broken_files_are_reported_together(tmp_path: Path) -> None:
     assert "a.yaml:1:5" in caught.value.details[0]
 
 
+@pytest.mark.parametrize(
+    ("metadata", "told"),
+    [
+        ("{name: y, namespace: n}", ("name is the boolean true", "namespace is the boolean false")),
+        ("{name: 1e3}", ("name is the number 1e3",)),
+        ("{name: 010}", ("name is the number 010",)),
+        ("{generateName: [a]}", ("generateName is a list or a mapping",)),
+    ],
+)
+def test_a_name_that_is_no_text_is_refused_with_its_line(
+    tmp_path: Path, metadata: str, told: tuple[str, ...]
+) -> None:
+    text = pod("a") + "---\n# odd\n" + POD.replace("{name: NAME}", metadata)
+    put(tmp_path, app_yaml=text, b_yaml=pod("b"))
+    with pytest.raises(ManifestSourceInvalid) as caught:
+        load_application([str(tmp_path)])
+    assert [detail.rpartition("metadata.")[2] for detail in caught.value.details] == list(told)
+    assert caught.value.where == ("app.yaml:8" if "[" not in metadata else "app.yaml")
+    assert "quotes" in caught.value.next_step
+
+
+def test_a_name_in_a_list_is_refused_with_its_line(tmp_path: Path) -> None:
+    text = (
+        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: PodList\n  items:\n"
+        "  - metadata: {name: a}\n  - metadata:\n      name: off\n"
+    )
+    put(tmp_path, app_yaml=text)
+    with pytest.raises(ManifestSourceInvalid) as caught:
+        load_application([str(tmp_path)])
+    assert caught.value.details == ("app.yaml:9: Pod: metadata.name is the boolean false",)
+
+
+@pytest.mark.parametrize("name", ['"y"', "'1'", "!!str 1", "yesterday", "", "null"])
+def test_a_name_that_is_text_or_missing_is_none_to_refuse(tmp_path: Path, name: str) -> None:
+    put(tmp_path, app_yaml=POD.replace("{name: NAME}", f"\n  name: {name}\n  a: b"))
+    assert len(load_application([str(tmp_path)]).objects) == 1
+
+
 @pytest.mark.parametrize("name", ["my app.yaml", "ä.yaml", "a" * 100 + ".yaml", "con.yaml"])
 def test_names_that_cannot_travel_are_refused_only_for_manifests(tmp_path: Path, name: str) -> None:
     put(tmp_path, app_yaml=pod("a"))
