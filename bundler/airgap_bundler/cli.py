@@ -151,11 +151,9 @@ def discover(
         if write_rules is not None:
             results.write_proposal(write_rules, gathered)
         if why is not None:
-            results.print_explanation(why, gathered, form)
+            results.print_explanation(why, gathered, strict, form)
         else:
-            results.print_inventory(gathered, form)
-        if strict:
-            results.refuse_undecided(gathered.inventory)
+            results.print_inventory(gathered, strict, form)
 
 
 @app.command()

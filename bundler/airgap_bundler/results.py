@@ -5,18 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airgap_shared.console.outcome import Format, print_result
+from airgap_shared.console.outcome import Format, print_refused, print_result
 
 if TYPE_CHECKING:
     from airgap_bundler.create import CreatedBundle
     from airgap_bundler.discovery import ImageInventory
     from airgap_bundler.gathering import Gathered
     from airgap_bundler.pinning import PinnedImage
+    from airgap_shared.errors import UndecidedImages
     from airgap_shared.stores.progress import Progress
 
 
-def print_inventory(gathered: Gathered, form: Format) -> None:
-    """Print the images, what operators need besides, and what was skipped."""
+def print_inventory(gathered: Gathered, strict: bool, form: Format) -> None:
+    """Print the images, what operators need besides, and what was skipped.
+
+    Where ``strict`` finds texts that nobody judged, the command ends with it.
+    """
     from airgap_bundler.discovery import inventory_document
     from airgap_bundler.listing import inventory_text
 
@@ -24,11 +28,12 @@ def print_inventory(gathered: Gathered, form: Format) -> None:
     document = inventory_document(gathered.inventory)
     document["needed"] = [entry.to_json() for entry in gathered.needed]
     document["skipped"] = [{"file": entry.path, "reason": entry.reason} for entry in skipped]
-    print_result(document, inventory_text(gathered.inventory, gathered.needed, skipped), form)
+    text = inventory_text(gathered.inventory, gathered.needed, skipped)
+    _print_judged(gathered.inventory, strict, document, text, form)
 
 
-def print_explanation(why: str, gathered: Gathered, form: Format) -> None:
-    """Print every place of one reference and the rule that found it."""
+def print_explanation(why: str, gathered: Gathered, strict: bool, form: Format) -> None:
+    """Print every place of one reference and the rule that found it; see above."""
     from airgap_bundler.explaining import explain, explanation_text
 
     found = explain(why, gathered.uses, gathered.application.objects)
@@ -37,7 +42,8 @@ def print_explanation(why: str, gathered: Gathered, form: Format) -> None:
         "reference": why,
         "uses": [entry.to_json() for entry in found],
     }
-    print_result(document, explanation_text(why, found), form)
+    text = explanation_text(why, found)
+    _print_judged(gathered.inventory, strict, document, text, form)
 
 
 def write_proposal(path: Path, gathered: Gathered) -> None:
@@ -54,25 +60,36 @@ def judge(gathered: Gathered, strict: bool) -> None:
     from airgap_bundler.discovery import refuse_impossible
 
     refuse_impossible(gathered.uses)
-    if strict:
-        refuse_undecided(gathered.inventory)
+    refusal = _undecided(gathered.inventory) if strict else None
+    if refusal is not None:
+        raise refusal
 
 
-def refuse_undecided(inventory: ImageInventory) -> None:
-    """Raise :class:`UndecidedImages` when there are texts nobody judged."""
+def _print_judged(
+    inventory: ImageInventory, strict: bool, document: dict[str, object], text: str, form: Format
+) -> None:
+    refusal = _undecided(inventory) if strict else None
+    if refusal is not None:
+        print_refused(refusal, document, text, form)
+    print_result(document, text, form)
+
+
+def _undecided(inventory: ImageInventory) -> UndecidedImages | None:
+    """The failure where there are texts that nobody judged."""
     from airgap_shared.errors import UndecidedImages
 
-    if inventory.undecided:
-        raise UndecidedImages(
-            f"{len(inventory.undecided)} image-like texts are undecided",
-            changed="nothing was written",
-            next_step="decide about each in a rules file (discover --write-rules proposes one),"
-            " or leave --strict out",
-            details=[
-                f"{entry.text}: {entry.uses[0].file}#{entry.uses[0].object}#{entry.uses[0].path}"
-                for entry in inventory.undecided
-            ],
-        )
+    if not inventory.undecided:
+        return None
+    return UndecidedImages(
+        f"{len(inventory.undecided)} image-like texts are undecided",
+        changed="nothing was written",
+        next_step="decide about each in a rules file (discover --write-rules proposes one),"
+        " or leave --strict out",
+        details=[
+            f"{entry.text}: {entry.uses[0].file}#{entry.uses[0].object}#{entry.uses[0].path}"
+            for entry in inventory.undecided
+        ],
+    )
 
 
 def note_left_out(gathered: Gathered, progress: Progress) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from support.commands import Shell
+from support.journey import refused
 
 APP = """
 apiVersion: example.com/v1
@@ -47,6 +50,18 @@ def test_rules_are_proposed_and_taken(tmp_path: Path) -> None:
     after = discover(tmp_path, "--rules", "rules.yaml", "--strict")
     assert references(after, "images") == ["quay.io/a/engine:latest", "quay.io/operator/hidden:1"]
     assert references(after, "ignored") == ["rhel"]
+
+
+@pytest.mark.parametrize("options", [(), ("--why", "rhel")])
+def test_what_nobody_judged_is_one_object_with_the_inventory(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "app.yaml").write_text(APP)
+    command = ("airgap-bundle", "discover", "app.yaml", "--strict", *options, "--format", "json")
+    done = refused(Shell(tmp_path).run(*command), 14, "UndecidedImages")
+    document = json.loads(done.out)
+    assert document["error"]["name"] == "UndecidedImages"
+    assert "rhel" in json.dumps({key: document[key] for key in document if key != "error"})
 
 
 def test_mistakes_in_rules_are_named_together(tmp_path: Path) -> None:
