@@ -11,7 +11,12 @@ from airgap_bundler.keptcontent import KeptContent
 from airgap_shared import __version__
 from airgap_shared.bundle.names import is_application_name, is_label
 from airgap_shared.bundle.statement import Release
-from airgap_shared.console.files import refuse_input, refuse_strange_parts, refuse_stranger
+from airgap_shared.console.files import (
+    refuse_input,
+    refuse_part_name,
+    refuse_strange_parts,
+    refuse_stranger,
+)
 from airgap_shared.errors import UsageError
 from airgap_shared.oci.platform import Platform
 from airgap_shared.stores.partialfiles import related_files
@@ -92,13 +97,15 @@ def check_output(output: Path, inputs: Sequence[Path], split: bool = False) -> N
     """A bundle may be replaced by another one; nothing else is ever written over.
 
     Raises:
-        UsageError: the output is something else, or its folder is missing.
+        UsageError: the output is something else, would be taken for something else, or its folder
+            is missing.
 
     """
     if is_folder(output):
         raise UsageError("the output is a folder", where=str(output), next_step="name a file in it")
     if not is_folder(output.absolute().parent):
         raise UsageError("there is no such folder", where=str(output.absolute().parent))
+    refuse_part_name(output)
     for path in (output, *related_files(output), KeptContent(output).path):
         refuse_input(path, inputs)
     refuse_stranger(output)

@@ -54,6 +54,17 @@ def test_no_file_but_a_bundle_is_written_over(folder: Path, output: str) -> None
     refused_untouched(folder, output)
 
 
+@pytest.mark.parametrize("output", ["x.part-001", "x.parts.json", "app.yaml.part-002"])
+@pytest.mark.parametrize("options", [(), ("--split", "2MB")])
+def test_no_bundle_is_named_like_a_part_of_another(
+    folder: Path, output: str, options: tuple[str, ...]
+) -> None:
+    before = set(folder.iterdir())
+    done = refused(create(folder, *options, output=output), 2, "UsageError")
+    assert "taken for a part of" in done.err
+    assert set(folder.iterdir()) == before
+
+
 def test_a_mirror_for_no_image_is_refused_before_any_is_read(folder: Path) -> None:
     # Nobody listens there: asking would end otherwise.
     image = ("--image", "127.0.0.1:1/team/app:1", "--mirror", "127.0.0.1:2=mirror.example")

@@ -152,3 +152,12 @@ def test_splitting_writes_over_nothing_and_takes_bundles_only(application: Journ
     after = tree_of(application.folder)
     assert before.keys() - after.keys() == {"shop.tar.zst.part-002"}
     assert after.keys() <= before.keys()
+
+
+@pytest.mark.parametrize("name", [".", "/", "x.part-001", "x.parts.json"])
+def test_a_name_that_no_bundle_can_have_is_refused(application: Journey, name: str) -> None:
+    _create(application)
+    before = tree_of(application.folder)
+    run = application.shell.run
+    refused(run(*_split(application, "shop.tar.zst", "3M", name)), 2, "UsageError")
+    assert tree_of(application.folder) == before

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from airgap_shared.bundle.parts import bundle_of_index, bundle_of_part
 from airgap_shared.errors import (
     AirgapError,
     DiskFull,
@@ -127,6 +128,23 @@ def refuse_stranger(path: Path) -> None:
             where=str(path),
             changed="it was left as it is",
             next_step="choose another name",
+        )
+
+
+def refuse_part_name(output: Path) -> None:
+    """Refuse to give a bundle a name by which it would be taken for a part of another.
+
+    Raises:
+        UsageError: it would.
+
+    """
+    bundle = bundle_of_part(output.name) or bundle_of_index(output.name)
+    if bundle is not None:
+        raise UsageError(
+            f"a file of this name is taken for a part of {bundle!r}",
+            where=str(output),
+            changed="nothing was written",
+            next_step="choose another --output",
         )
 
 

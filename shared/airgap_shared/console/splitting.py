@@ -13,7 +13,7 @@ import typer
 from airgap_shared.console.inspection import BundleArgument, FormatOption, JobsOption
 from airgap_shared.console.outcome import Format, command, print_result
 from airgap_shared.errors import UsageError
-from airgap_shared.stores.places import is_there
+from airgap_shared.stores.places import is_folder, is_there
 
 SMALLEST_PART = 1_000_000
 _SIZE = re.compile(r"([0-9]{1,15})(?:([KkMmGgTt])(iB|B)?)?")
@@ -72,12 +72,18 @@ def split(
     Example: airgap-bundle split shop.tar.zst --size 4G -o /media/stick/shop.tar.zst
     """
     with command(form):
+        from airgap_shared.console.files import refuse_part_name
         from airgap_shared.console.progress import open_progress
         from airgap_shared.stores.bundlewriter import PartialBundle
         from airgap_shared.stores.partfiles import open_bundle_file
         from airgap_shared.stores.partialfiles import related_files
 
         part_size = parse_part_size(size, "--size")
+        if is_folder(output):
+            raise UsageError(
+                "the output is a folder", where=str(output), next_step="name a file in it"
+            )
+        refuse_part_name(output)
         _refuse_what_is_there([output, *related_files(output)])
         progress = open_progress(sys.stderr, sys.stderr.isatty())
         partial = PartialBundle(output, part_size)
