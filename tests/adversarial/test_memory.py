@@ -265,5 +265,21 @@ class TestStatusAndAudit:
         assert "newer airgap-import" in done.err
         assert state.read_bytes() == b'{"format": 2}'
 
+    @pytest.mark.parametrize(
+        ("app", "channel"),
+        [("Shop", "stable"), ("a" * 64, "stable"), ("../../../evil", "stable"), ("shop", "a\nb")],
+    )
+    def test_is_made_for_no_name_that_no_release_has(
+        self, site: Site, app: str, channel: str
+    ) -> None:
+        done = self._run(
+            site,
+            *("state", "rebuild", "--app", app, "--channel", channel, "--plain-http"),
+            *("--registry-endpoint", site.victim.proxy.host),
+            *("--image-namespace", site.namespace),
+        )
+        refused(done, 2, "UsageError")
+        assert site.victim.proxy.requests() == []
+
     def _run(self, site: Site, *command: str | Path) -> Finished:
         return run_here(site.victim.folder, "airgap-import", *command)

@@ -158,6 +158,7 @@ def rebuild(
         )
         from airgap_shared.console.progress import open_progress
 
+        _check_release(app, channel)
         target = parse_target(endpoint, namespace, plain_http)
         options = RegistryOptions(
             (target.registry,) if plain_http else (),
@@ -213,6 +214,21 @@ def _line(facts: Mapping[str, object]) -> str:
         f"{facts.get('at')}  {facts.get('ev')}  "
         f"{facts.get('app')} {facts.get('version')} → {facts.get('target')}"
     )
+
+
+def _check_release(app: str, channel: str) -> None:
+    """Refuse names that no receipt can have, before anything is asked for."""
+    from airgap_shared.bundle.names import is_application_name, is_label
+    from airgap_shared.errors import UsageError
+
+    if not is_application_name(app):
+        raise UsageError(
+            f"not an application name: {app[:100]!r}",
+            where="--app",
+            next_step="use the name that airgap-import inspect shows",
+        )
+    if not is_label(channel):
+        raise UsageError("use 1–128 printable ASCII characters", where="--channel")
 
 
 def _text(found: tuple[Standing, ...], begun: tuple[Unfinished, ...]) -> str:
