@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +17,10 @@ from typer.core import TyperGroup
 
 from airgap_shared import __version__
 from airgap_shared.console.inspection import inspect, verify
-from airgap_shared.console.outcome import Format, command
+from airgap_shared.console.optionvalues import guard
+from airgap_shared.console.outcome import Format, command, print_text
 from airgap_shared.console.signals import silent_end
+from airgap_shared.console.streams import silence
 from airgap_shared.console.text import printable
 from airgap_shared.errors import UsageError
 
@@ -70,7 +73,7 @@ def make_application(name: str, about: str) -> typer.Typer:
 
     def show_version(wanted: bool) -> None:
         if wanted:
-            typer.echo(f"{name} {__version__}")
+            print_text(f"{name} {__version__}")
             raise typer.Exit
 
     # Not Annotated: typer looks names in annotations up in the module, not in this function.
@@ -103,6 +106,7 @@ class _Commands(TyperGroup):
     ) -> Any:  # noqa: ANN401
         """Run a command; it ends the process with its exit code."""
         given = sys.argv[1:] if args is None else list(args)
+        guard(self, print_text)
         try:
             code = super().main(given, *others, **{**more, "standalone_mode": False})
         except UsageRefused as problem:
@@ -114,12 +118,16 @@ class _Commands(TyperGroup):
 def _refuse(problem: UsageRefused, given: Sequence[str]) -> None:
     """Tell what is wrong with the options; help is told where nothing was given."""
     if isinstance(problem, NoArgsIsHelpError):
-        problem.show()
+        try:
+            problem.show()
+        except OSError:
+            silence(sys.stderr)
         return
     with command(_format_in(given)):
         advice = ""
         if problem.ctx is not None:
-            typer.echo(printable(problem.ctx.get_usage()), err=True)
+            with suppress(OSError):
+                typer.echo(printable(problem.ctx.get_usage()), err=True)
             advice = f"see {problem.ctx.command_path} --help"
         raise UsageError(problem.format_message().rstrip("."), next_step=advice)
 

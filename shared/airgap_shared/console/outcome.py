@@ -34,15 +34,28 @@ def print_result(document: Mapping[str, object], text: str, form: Format) -> Non
     """The result of a command: one JSON object, or text."""
     body = json.dumps({"format": _JSON_FORMAT, **document}, indent=1)
     try:
-        _write(sys.stdout, body if form is Format.JSON else printable(text))
+        print_text(body if form is Format.JSON else printable(text))
+    except OutputNotWritable as problem:
+        problem.explain(changed="everything that was asked for was done")
+        raise
+
+
+def print_text(text: str) -> None:
+    """Print what was asked for.
+
+    Raises:
+        OutputNotWritable: it could not be printed; that nobody reads it is no failure.
+
+    """
+    try:
+        _write(sys.stdout, text)
     except BrokenPipeError:
-        # Nobody reads any more; what was done is done, and that is no failure.
+        # What was done is done.
         silence(sys.stdout)
     except OSError as problem:
         silence(sys.stdout)
         raise OutputNotWritable(
-            f"the result could not be printed: {problem.strerror}",
-            changed="everything that was asked for was done",
+            f"the result could not be printed: {problem.strerror}", where="standard output"
         ) from problem
 
 

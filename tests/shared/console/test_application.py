@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer._click.core import Command, Parameter
+from typer.core import TyperGroup, TyperOption
+from typer.main import get_command
+from typer.models import TyperPath
 
+import airgap_bundler.cli
+import airgap_importer.cli
+from support.commands import Finished, Shell
 from support.in_process import run_here
 from support.journey import refused, succeeded
 
@@ -57,3 +67,97 @@ def test_an_option_is_shown_without_what_terminals_act_on(tmp_path: Path) -> Non
 @pytest.mark.parametrize("option", ["--version", "--help"])
 def test_what_was_only_asked_is_no_failure(tmp_path: Path, option: str) -> None:
     assert succeeded(run_here(tmp_path, "airgap-import", option)).out
+
+
+def _piped(folder: Path, options: tuple[str, ...], ending: str) -> Finished:
+    """A command as a line of a shell with this at its end."""
+    shell = Shell(folder)
+    line = f"set -o pipefail; {shlex.join(shell.command_line('airgap-import', *options))} {ending}"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env=shell.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("options", [("--help",), ("--version",), ("trust", "show", "--help")])
+def test_what_was_only_asked_and_nobody_reads_is_no_failure(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    # What reads nothing is gone before anything is written.
+    done = succeeded(_piped(tmp_path, options, "| true"))
+    assert done.err == ""
+
+
+@pytest.mark.parametrize("options", [("--help",), ("--version",), ("trust", "show", "--help")])
+def test_what_was_only_asked_and_finds_no_room_is_told(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    done = refused(_piped(tmp_path, options, "> /dev/full"), 30, "OutputNotWritable")
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("options", [(), ("trust",), ("bogus",), ("verify", "x", "--jobs", "65")])
+def test_a_refusal_that_cannot_be_told_keeps_its_code(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    assert _piped(tmp_path, options, "2> /dev/full").code == 2
+
+
+def _commands(path: tuple[str, ...], command: Command) -> Iterator[tuple[tuple[str, ...], Command]]:
+    if isinstance(command, TyperGroup):
+        for name, below in command.commands.items():
+            yield from _commands((*path, name), below)
+    else:
+        yield path, command
+
+
+def _values() -> Iterator[tuple[tuple[str, ...], Parameter]]:
+    """Every option and argument that takes a text or a path."""
+    for name, application in (
+        ("airgap-bundle", airgap_bundler.cli.app),
+        ("airgap-import", airgap_importer.cli.app),
+    ):
+        for path, command in _commands((name,), get_command(application)):
+            for parameter in command.params:
+                if isinstance(parameter.type, TyperPath) or parameter.type.name == "text":
+                    yield path, parameter
+
+
+VALUES = list(_values())
+
+
+def _given(parameter: Parameter, value: str) -> tuple[str, ...]:
+    if isinstance(parameter, TyperOption):
+        return (f"{parameter.opts[0]}={value}",)
+    return ("--", value)
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"), VALUES, ids=[f"{' '.join(path)} {one.name}" for path, one in VALUES]
+)
+def test_nothing_is_no_value(tmp_path: Path, path: tuple[str, ...], parameter: Parameter) -> None:
+    if "--image-namespace" in parameter.opts:
+        return
+    done = refused(run_here(tmp_path, *path, *_given(parameter, "")), 2, "UsageError")
+    assert "is empty: give a value" in done.err or "Missing" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--app", "--now"])
+def test_a_text_is_utf_8(tmp_path: Path, option: str) -> None:
+    odd = b"\xff".decode(errors="surrogateescape")
+    done = refused(run_here(tmp_path, "airgap-import", "verify", "x", option, odd), 2, "UsageError")
+    assert f"{option} is not UTF-8 text" in done.err
+
+
+def test_the_name_of_a_file_may_be_any_bytes(tmp_path: Path) -> None:
+    odd = b"\xff".decode(errors="surrogateescape")
+    (tmp_path / odd).mkdir()
+    done = run_here(tmp_path, "airgap-import", "status", "--state-dir", f"{odd}/state")
+    succeeded(done)
+    refused(run_here(tmp_path, "airgap-import", "inspect", odd), 30, "MediaReadError")
