@@ -15,7 +15,7 @@ from airgap_shared.errors import (
     TLSVerifyFailed,
 )
 from airgap_shared.stores.exchange import Request
-from airgap_shared.stores.pacing import TooSlow
+from airgap_shared.stores.pacing import EndlessFraming, TooSlow
 from airgap_shared.stores.redaction import readable
 from airgap_shared.stores.retrying import Transient
 
@@ -75,6 +75,8 @@ def _tls_fault(cause: ssl.SSLError, request: Request) -> AirgapError | Transient
 
 def _reason(causes: list[BaseException]) -> str:
     for cause in causes:
+        if isinstance(cause, EndlessFraming):
+            return "its answer does not come to its end"
         if isinstance(cause, http.client.RemoteDisconnected):
             return "the registry closed the connection without an answer"
         if isinstance(cause, OSError) and cause.strerror and cause.errno:

@@ -16,8 +16,16 @@ from typing import Any
 _PORTION = 1 << 20
 
 
+#: More than this no answer has beside its body, in bytes.
+_FRAMING = 1 << 20
+
+
 class TooSlow(TimeoutError):
     """An answer arrives, but not within reason."""
+
+
+class EndlessFraming(OSError):
+    """What frames an answer (interim answers, headers, trailers) does not come to its end."""
 
 
 class _PacedReader(io.RawIOBase):
@@ -28,6 +36,8 @@ class _PacedReader(io.RawIOBase):
     """
 
     filling = False
+    #: How many bytes may still be received; None for any number.
+    allowed: int | None = None
 
     def __init__(self, raw: io.RawIOBase, seconds: float, clock: Callable[[], float]) -> None:
         self._raw = raw
@@ -70,6 +80,10 @@ class _PacedReader(io.RawIOBase):
             raise TooSlow
         if self._received >= _PORTION:
             self._waited, self._received = 0.0, 0
+        if self.allowed is not None:
+            self.allowed -= count or 0
+            if self.allowed < 0:
+                raise EndlessFraming
         return count
 
     def close(self) -> None:
@@ -96,10 +110,30 @@ class PacedResponse(http.client.HTTPResponse):
         self._paced = _PacedReader(self.fp.detach(), seconds, clock)
         self.fp = io.BufferedReader(self._paced)
 
+    def begin(self) -> None:
+        """Read as far as the body.
+
+        Raises:
+            EndlessFraming: http.client takes any number of interim answers.
+
+        """
+        self._paced.allowed = _FRAMING
+        try:
+            super().begin()
+        finally:
+            self._paced.allowed = None
+
     def read1(self, n: int = -1) -> bytes:
-        """Up to ``n`` bytes of the body; as many, where its length was declared."""
+        """Up to ``n`` bytes of the body; as many, where its length was declared.
+
+        Raises:
+            EndlessFraming: http.client takes any number of trailers.
+
+        """
         self._paced.filling = self.length is not None and not self.chunked
+        self._paced.allowed = n + _FRAMING if n >= 0 else None
         try:
             return super().read1(n)
         finally:
             self._paced.filling = False
+            self._paced.allowed = None

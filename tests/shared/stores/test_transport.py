@@ -223,6 +223,26 @@ def test_an_answer_that_drips_is_a_timeout(head: bytes) -> None:
         client.get_manifest("app", "1")
 
 
+@pytest.mark.parametrize(
+    ("head", "drip"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 4096),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n",
+            b"X-Trailer: 1\r\n" * 4096,
+        ),
+    ],
+    ids=["interim answers", "trailers"],
+)
+def test_what_frames_an_answer_comes_to_its_end(head: bytes, drip: bytes) -> None:
+    with (
+        answering(head, drip=drip) as host,
+        http_client(host, settings=settings_by(FakeClock())) as client,
+        pytest.raises(RegistryUnavailable, match="does not come to its end"),
+    ):
+        client.get_manifest("app", "1")
+
+
 def test_an_error_page_without_an_end_is_cut() -> None:
     head = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 9999999999\r\n\r\n"
     with (
