@@ -391,9 +391,13 @@ class Denied(RegistryAuthError):
 
 
 class RegistryRejected(RegistryError):
-    """The registry understood and refused; trying again will not help."""
+    """The registry understood and refused; trying again will not help.
+
+    ``status`` is that of its answer, 0 where that is not what it was refused by.
+    """
 
     exit_code = 22
+    status: int = 0
 
 
 class RepositoryMissing(RegistryRejected):

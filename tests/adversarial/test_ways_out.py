@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.commands import Finished, Shell
-from support.faults import Meanwhile, Rule
+from support.faults import Answer, Meanwhile, Rule
 from support.hostile import Draft, Key
 from support.import_site import Site, release_image, shop_release
 from support.in_process import run_here
@@ -75,6 +75,37 @@ class TestAnotherHostMeanwhile:
             *("airgap-import", "apply", "newer.tar.zst", "--key", "vendor.pub", "--move-tags"),
             *("--registry-endpoint", site.victim.registry.host, "--output", "deploy"),
             *("--image-namespace", site.namespace),
+        )
+
+
+class TestAReceiptThatTheRegistryDoesNotKeep:
+    @pytest.mark.parametrize("status", [501, 520, 206, 410])
+    def test_h02_a_fault_is_not_taken_for_no_receipt(self, site: Site, status: int) -> None:
+        succeeded(site.apply(shop_release("1.5.2", 15)))
+        site.other_host()
+        before = site.victim.registry.storage.snapshot()
+        rule = Rule(Answer(status), "GET", "/airgap-receipts/manifests/", times=None)
+        site.victim.proxy.add(rule)
+        done = site.apply(shop_release("1.4.0", 12))
+        assert done.code in (20, 22, 24), done.err
+        assert "nothing was changed" in done.err
+        assert site.victim.registry.storage.snapshot() == before
+
+    def test_h02_none_is_shown(self, site: Site) -> None:
+        rule = Rule(Answer(403), "GET", "/airgap-receipts/manifests/", times=None)
+        site.victim.proxy.add(rule)
+        done = succeeded(site.apply(shop_release("1.5.2", 15)))
+        assert "older bundles are recognised by this host alone" in done.err
+
+    def test_e14_taken_and_not_there(self, site: Site) -> None:
+        rule = Rule(Answer(201), "PUT", "/airgap-receipts/manifests/", times=None)
+        site.victim.proxy.add(rule)
+        done = refused(site.apply(shop_release("1.5.2", 15)), 24, "RegistryIntegrity")
+        assert "only records are missing" in done.err
+        site.victim.proxy.clear()
+        succeeded(site.apply(shop_release("1.5.2", 15)))
+        assert "shop_stable" in site.victim.registry.storage.tags(
+            f"{site.namespace}/airgap-receipts"
         )
 
 

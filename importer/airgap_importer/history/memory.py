@@ -19,7 +19,12 @@ from airgap_importer.history import folder as places
 from airgap_importer.history.auditlog import append_entry, check_log
 from airgap_importer.history.journal import Begun, Journal
 from airgap_importer.history.receipt import Receipt
-from airgap_importer.history.registryreceipt import UNWILLING, KeptReceipt, RegistryReceipts
+from airgap_importer.history.registryreceipt import (
+    UNWILLING,
+    KeptReceipt,
+    RegistryReceipts,
+    shows_none,
+)
 from airgap_importer.history.state import ImportState
 from airgap_importer.relocation import Target
 from airgap_shared.bundle.admission import Accepted, Candidate, Consent, Gate, Step, check_sequence
@@ -122,7 +127,9 @@ class Memory:
         self._remote = RegistryReceipts(registry, self._target, release.app, release.channel)
         try:
             self._known = self._remote.newest()
-        except UNWILLING as problem:
+        except RegistryError as problem:
+            if not shows_none(problem):
+                raise
             where = self._remote.where
             self._doubt = f"warning: {where} cannot be read ({problem.name}): {_ALONE}"
             self._remote = None

@@ -21,6 +21,7 @@ from airgap_importer.relocation import Target
 from airgap_shared.errors import (
     AirgapError,
     Denied,
+    RegistryError,
     RegistryIntegrity,
     RegistryRejected,
     RollbackDetected,
@@ -40,6 +41,15 @@ _EMPTY = b"{}"
 _PLAIN_CHANNEL = re.compile(r"[A-Za-z0-9.-]{1,48}")
 #: What a registry answers that cannot, or may not, keep receipts.
 UNWILLING = (Denied, RegistryRejected, TagImmutable)
+#: Answers to a reading by which a registry says that it has no such things; all others are faults.
+_NOT_KEPT = frozenset({400, 404, 405, 415, 422})
+
+
+def shows_none(problem: RegistryError) -> bool:
+    """Whether a failure to read says that the registry has, or shows, no receipts."""
+    if isinstance(problem, RegistryRejected):
+        return problem.status in _NOT_KEPT
+    return isinstance(problem, Denied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +115,7 @@ class RegistryReceipts:
 
         Raises:
             RollbackDetected: another host has imported a newer release since; its receipt stays.
+            RegistryIntegrity: it was taken and is not there.
             RegistryError: as always; :data:`UNWILLING` where receipts are not wanted.
 
         """
@@ -120,6 +131,13 @@ class RegistryReceipts:
             self.registry.put_manifest(self.repository, reference, raw, _MANIFEST)
         self._refuse_overtaken(kept, known)
         self.registry.put_manifest(self.repository, self.tag, raw, _MANIFEST)
+        found = self.registry.head_manifest(self.repository, self.tag)
+        if found is None or found.digest != digest:
+            self._refuse_overtaken(kept, known)
+            raise RegistryIntegrity(
+                "the registry says that it took the receipt, and does not have it",
+                where=self.where,
+            )
 
     def _refuse_overtaken(self, kept: KeptReceipt, known: KeptReceipt | None) -> None:
         """A registry has no compare-and-swap: what is left is the time of one request."""

@@ -170,7 +170,9 @@ def _final(request: Request, status: int, said: str, complaint: Complaint) -> Ai
         advice = "leave out --plain-http"
     else:
         advice = _WRITE_ADVICE.get(status, "") if request.writes else ""
-    return RegistryRejected(said, where=where, next_step=advice, details=details)
+    rejected = RegistryRejected(said, where=where, next_step=advice, details=details)
+    rejected.status = status
+    return rejected
 
 
 def _line(error: dict[object, object], redactor: Redactor) -> str:
