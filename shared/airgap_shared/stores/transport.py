@@ -259,6 +259,12 @@ class _Adapter(requests.adapters.HTTPAdapter):
         """The system's trust where none was given, read when it is needed: it is large."""
         return self._given or ssl.create_default_context()
 
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:  # noqa: ANN401 - as declared there
+        """The response, its cookies dropped unread: nobody wants them, and some cannot be read."""
+        for name in ("Set-Cookie", "Set-Cookie2"):
+            del resp._original_response.msg[name]
+        return super().build_response(req, resp)
+
     def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
         """Nothing: the base class would add its own list of authorities to the context."""
 

@@ -325,6 +325,14 @@ def test_cookies_are_not_kept(registry: DockerRegistry, make_proxy: MakeProxy) -
     assert [one for one in proxy.requests() if "cookie" in one.headers] == []
 
 
+def test_cookies_are_not_read(registry: DockerRegistry, make_proxy: MakeProxy) -> None:
+    """Of some, the standard library would warn with a traceback."""
+    headers = dict.fromkeys(("Set-Cookie", "Set-Cookie2"), f"a=b; Max-Age={'9' * 400}")
+    proxy = make_proxy(registry.host, Rule(Answer(404, headers), "HEAD"))
+    with http_client(proxy.host) as client:
+        assert client.blob_size("app", DIGEST) is None
+
+
 class Counting(FaultProxy):
     """Counts connections."""
 
