@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from airgap_importer.proof import promised_by, prove
+from airgap_importer.relocation import Relocation
 from airgap_importer.rendering import Renderer
 from airgap_importer.retyping import is_retyped
 from support.overlays import application, relocation_of, write_overlay
@@ -70,6 +72,25 @@ def test_what_is_typed_alike_stays_as_it_is(case: str) -> None:
     text = _text(ALIKE[case])
     assert not is_retyped(text)
     assert application(text).overlay().files["base/resources/app.yaml"] == text.encode()
+
+
+@pytest.mark.parametrize("tag", ["2.0", "1.10", "1e3", "0x10", "0o10", "007", "1_000", "7", "yes"])
+@pytest.mark.parametrize("keeps_tag", [True, False])
+def test_every_renderer_proves_the_same_for_a_number_as_a_tag(
+    tag: str, keeps_tag: bool, renderer: Renderer, tmp_path: Path
+) -> None:
+    app = application(_text(f"image: {{repository: quay.io/acme/side, tag: {tag}}}"))
+    relocation = relocation_of(app.uses)
+    images = {
+        name: image if keeps_tag else replace(image, tag=None)
+        for name, image in relocation.images.items()
+    }
+    overlay = app.overlay(Relocation(images))
+    rendering = renderer.render(write_overlay(tmp_path, overlay))
+    proof = prove(overlay, rendering, promised_by(Relocation(images)))
+    (image,) = images.values()
+    version = image.tag or f"{image.source.tag}@{image.digest}"
+    assert proof.references == (f"{image.name}:{version}",)
 
 
 def test_a_date_for_a_tag_stays_a_tag(renderer: Renderer, tmp_path: Path) -> None:

@@ -224,14 +224,14 @@ def test_pieces_inside_texts_are_set_in_their_text() -> None:
     text = "image: {repository: ghcr.io/o/x, tag: 1.10}\n"
     pieces = tuple(
         Piece(role, FieldPath(("data",)), (Embedded(0, FieldPath(("image", role.value))),), old)
-        for role, old in ((PieceRole.REPOSITORY, "ghcr.io/o/x"), (PieceRole.TAG, "1.10"))
+        for role, old in ((PieceRole.REPOSITORY, "ghcr.io/o/x"), (PieceRole.TAG, "1.1"))
     )
     use = ImageUse(
-        "ghcr.io/o/x:1.10", _OBJECT, FieldPath(("data",)), "s", Verdict.IMAGE, "", (), pieces
+        "ghcr.io/o/x:1.1", _OBJECT, FieldPath(("data",)), "s", Verdict.IMAGE, "", (), pieces
     )
     target = RelocatedImage(
         parse_reference(use.text), "reg.test", "a/x", None, Digest("sha256", _HEX)
     )
     edits = set_pieces([SplitUse(use, target)])[_OBJECT]
     value = read_documents(edit_text(text, edits, ""), "")[0].value
-    assert value == {"image": {"repository": "reg.test/a/x", "tag": f"1.10@sha256:{_HEX}"}}
+    assert value == {"image": {"repository": "reg.test/a/x", "tag": f"1.1@sha256:{_HEX}"}}

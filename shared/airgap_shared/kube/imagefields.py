@@ -18,7 +18,7 @@ from airgap_shared.kube.imageplaces import (
     SCHEMA_NOTE,
     judge_field,
     judge_finding,
-    judge_text,
+    judge_split,
     note_for_key,
 )
 from airgap_shared.kube.imagerules import FIELD_RULES, NAMED, SPLIT, FieldRule, Rule
@@ -147,8 +147,7 @@ class _Search:
         if split is not None:
             self._report_split(place, split, above)
             return
-        fields = {key: text for key, child in mapping.items() if (text := scalar_text(child))}
-        for family in compose_families(fields):
+        for family in compose_families(mapping):
             self._report_split(place, family, above)
 
     def _visit_list(self, place: Place, items: list[object]) -> None:
@@ -170,13 +169,13 @@ class _Search:
     def _visit_variables(self, place: Place, items: list[object]) -> None:
         """Report the references that variables make together: ``X_IMAGE`` and ``X_TAG``."""
         positions: dict[str, int] = {}
-        fields: dict[str, str] = {}
+        values: dict[str, object] = {}
         for position, item in enumerate(items):
             name = _pair_name(item) if isinstance(item, Mapping) else ""
-            text = scalar_text(item.get("value")) if name and isinstance(item, Mapping) else None
-            if text and name not in fields:
-                positions[name], fields[name] = position, text
-        for split in compose_families(fields):
+            value = item.get("value") if name and isinstance(item, Mapping) else None
+            if scalar_text(value) and name not in values:
+                positions[name], values[name] = position, value
+        for split in compose_families(values):
             parts = tuple(
                 replace(part, keys=(positions[str(part.keys[0])], "value")) for part in split.parts
             )
@@ -248,9 +247,7 @@ class _Search:
         for part in split.parts:
             if part.level == 0:
                 self._pieces.add(((*place.parts, *part.keys), place.inside, place.document))
-        verdict = judge_text(split.text, rule.why)
-        if split.doubt:
-            verdict = Verdict.UNDECIDED, split.doubt
+        verdict = judge_split(split, rule.why, embedded=place.document is not None)
         if verdict[0] is Verdict.IMAGE:
             self._placeholders.supply(*(str(part.keys[-1]) for part in split.parts))
         use = ImageUse(

@@ -10,6 +10,7 @@ from airgap_shared.kube.imagerules import Rule
 from airgap_shared.kube.imagetext import PATTERN_REASON, TARGET_REASON
 from airgap_shared.kube.imagetokens import Finding, is_placeholder, placeholder_reason
 from airgap_shared.kube.searchplace import Place
+from airgap_shared.kube.splitreferences import SplitReference
 from airgap_shared.kube.uses import Verdict
 from airgap_shared.oci.reference import parse_reference
 
@@ -86,6 +87,18 @@ def judge_text(text: str, why: str) -> tuple[Verdict, str]:
     if reference.registry.partition(":")[0].endswith(_CLUSTER_SUFFIXES):
         return Verdict.IGNORED, _IN_CLUSTER
     return Verdict.IMAGE, why
+
+
+def judge_split(split: SplitReference, why: str, *, embedded: bool) -> tuple[Verdict, str]:
+    """The verdict on a reference that several fields make together.
+
+    What Kubernetes makes of a number is known; what a program makes of one in a text is not.
+    """
+    if split.doubt:
+        return Verdict.UNDECIDED, split.doubt
+    if split.retyped and embedded:
+        return Verdict.UNDECIDED, f"{split.retyped} to many programs: put it in quotes"
+    return judge_text(split.text, f"{why}; {split.retyped}" if split.retyped else why)
 
 
 def judge_finding(finding: Finding, place: Place) -> tuple[Verdict, str]:

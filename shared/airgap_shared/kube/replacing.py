@@ -18,7 +18,7 @@ from airgap_shared.kube.embedded import read_base64
 from airgap_shared.kube.scalarsplices import PAIR, MisfitError, Splice, spliced, token_splices
 from airgap_shared.kube.scalartokens import ScalarToken, TokenTree
 from airgap_shared.kube.uses import Embedded, Encoded, FieldPath, ScalarStyle, Span, Step
-from airgap_shared.kube.yamlscalars import scalar_text
+from airgap_shared.kube.yamlscalars import sent_text
 
 _SURROGATE_PAIR = re.compile(PAIR)
 
@@ -75,7 +75,7 @@ def changes_of(value: object, edits: Iterable[Edit], where: str) -> tuple[Change
             after = _edited(_text(before), [_Step(edit.inside, edit) for edit in group])
         except MisfitError as problem:
             raise _unrewritten(problem, where, group) from problem
-        if after != scalar_text(before):
+        if after != sent_text(before):
             changes.append(Change(path, before, after))
     return tuple(changes)
 
@@ -139,7 +139,7 @@ def _unrewritten(problem: MisfitError, where: str, edits: Sequence[Edit]) -> Unr
 
 
 def _text(value: object) -> str:
-    text = scalar_text(value)
+    text = sent_text(value)
     if text is None:
         raise MisfitError("there is no text")
     return text
@@ -245,4 +245,4 @@ def _value_of(token: ScalarToken, source: str) -> str:
             return str(json.loads(source))
         except ValueError as error:
             raise MisfitError("it is neither YAML nor JSON") from error
-    return scalar_text(token.value) or ""
+    return sent_text(token.value) or ""

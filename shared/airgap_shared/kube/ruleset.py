@@ -14,9 +14,8 @@ from airgap_shared.kube.imagetokens import Finding, is_placeholder
 from airgap_shared.kube.objects import KubeObject, ObjectIdentity
 from airgap_shared.kube.pathpattern import PathPattern
 from airgap_shared.kube.searchplace import Parts
-from airgap_shared.kube.splitreferences import Part, SplitReference, compose_texts
+from airgap_shared.kube.splitreferences import SplitReference, compose_texts, part_of
 from airgap_shared.kube.uses import ImageUse, PieceRole, Verdict
-from airgap_shared.kube.yamlscalars import scalar_text
 
 DECLARED: Final = Rule(
     "declared",
@@ -173,16 +172,16 @@ def _occurrences(text: str, wanted: str) -> Iterator[int]:
 def _splits(own: OwnSplit, value: Mapping[str, object]) -> Iterator[SplitReference]:
     (_, lead), *others = own.paths
     for path, child in lead.found_in(value):
-        text = scalar_text(child)
-        if not text:
+        first = part_of(own.paths[0][0], path, child)
+        if first is None:
             continue
         stars = _stars(lead, path)
-        parts = [Part(own.paths[0][0], 0, path, text)]
+        parts = [first]
         for role, pattern in others:
             at = _bound(pattern, stars)
-            found = scalar_text(_value_at(value, at))
-            if found:
-                parts.append(Part(role, 0, at, found))
+            found = part_of(role, at, _value_at(value, at))
+            if found is not None:
+                parts.append(found)
         order = list(PieceRole)
         parts.sort(key=lambda part: order.index(part.role))
         composed = compose_texts({part.role: part.text for part in parts})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from airgap_shared.kube.imagenames import PieceKind, piece_of_name, speaks_of_image
@@ -16,7 +16,7 @@ from airgap_shared.kube.imagetokens import (
     serves_code,
 )
 from airgap_shared.kube.uses import Piece, PieceRole
-from airgap_shared.kube.yamlscalars import scalar_text
+from airgap_shared.kube.yamlscalars import scalar_text, sent_text
 
 _REGISTRY_KEYS = ("registry", "hub", "imageRegistry", "image_registry")
 _SHARED_BLOCKS = ("defaults", "default", "global", "images")
@@ -43,7 +43,8 @@ class Part:
     """A field that holds a part of a reference.
 
     ``level`` says from which mapping ``keys`` lead to it: 0 is the innermost one. ``text`` is what
-    the field holds after its first ``skipped`` characters, the scheme of a URL.
+    the field holds after its first ``skipped`` characters, the scheme of a URL. ``written`` is how
+    it is written, where that is a number that is another text to whoever reads it.
     """
 
     role: PieceRole
@@ -51,6 +52,7 @@ class Part:
     keys: tuple[str | int, ...]
     text: str
     skipped: int = 0
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,12 @@ class SplitReference:
     text: str
     parts: tuple[Part, ...]
     doubt: str
+
+    @property
+    def retyped(self) -> str:
+        """What is a number in the text and another one to its readers; empty where nothing is."""
+        found = (f"{part.written} is the number {part.text}" for part in self.parts if part.written)
+        return next(found, "")
 
 
 def compose_texts(texts: Mapping[PieceRole, str]) -> str:
@@ -98,7 +106,7 @@ def compose_reference(
     # A Helm chart has a repository, a name and a version too.
     if "chart" in key.lower():
         return None
-    url = scalar_text(mapping.get("url")) or ""
+    url = sent_text(mapping.get("url")) or ""
     if scheme_length(url):
         return _from_url(mapping, url)
     parts = _path_parts(mapping, key)
@@ -114,28 +122,41 @@ def compose_reference(
     return _composed([*registry, *parts, *tag], mapping)
 
 
-def compose_families(fields: Mapping[str, str]) -> Iterator[SplitReference]:
+def part_of(
+    role: PieceRole, keys: tuple[str | int, ...], value: object, level: int = 0
+) -> Part | None:
+    """The part that a field's value is; None where it is no text, and none to its readers."""
+    text = sent_text(value)
+    if not text:
+        return None
+    written = scalar_text(value) or ""
+    return Part(role, level, keys, text, written=written if written != text else "")
+
+
+def compose_families(values: Mapping[str, object]) -> Iterator[SplitReference]:
     """The references in flat fields that begin alike: ``X_IMAGE`` and ``X_TAG``, ``xRepository``.
 
-    The keys of their parts are those of ``fields``.
+    The keys of their parts are those of ``values``.
     """
+    fields = {name: text for name, value in values.items() if (text := sent_text(value))}
     families: dict[tuple[str, ...], dict[PieceKind, str]] = {}
-    for name, text in fields.items():
+    for name in fields:
         piece = piece_of_name(name)
-        if piece is not None and text:
+        if piece is not None:
             families.setdefault(piece.family, {}).setdefault(piece.kind, name)
     for family, names in families.items():
         main = names.get(PieceKind.IMAGE) or names.get(PieceKind.REPOSITORY)
         if not family or main is None or _has_tag(fields[main]):
             continue
         if speaks_of_image(main) or names_registry(fields[main]):
-            split = _composed(_family_parts(names, fields), {})
+            split = _composed(_family_parts(names, values), {})
             if split is not None and _has_tag(split.text):
                 yield split
 
 
-def _family_parts(names: Mapping[PieceKind, str], fields: Mapping[str, str]) -> list[Part]:
-    parts = [Part(_KINDS[kind], 0, (name,), fields[name]) for kind, name in names.items()]
+def _family_parts(names: Mapping[PieceKind, str], values: Mapping[str, object]) -> list[Part]:
+    found = (part_of(_KINDS[kind], (name,), values[name]) for kind, name in names.items())
+    parts = [part for part in found if part is not None]
     if PieceKind.IMAGE in names and PieceKind.REPOSITORY in names:
         parts = [_renamed(part, names[PieceKind.IMAGE]) for part in parts]
     return parts
@@ -144,7 +165,7 @@ def _family_parts(names: Mapping[PieceKind, str], fields: Mapping[str, str]) -> 
 def _renamed(part: Part, image: str) -> Part:
     if part.keys != (image,):
         return part
-    return Part(PieceRole.NAME, part.level, part.keys, part.text)
+    return replace(part, role=PieceRole.NAME)
 
 
 def _first(
@@ -155,9 +176,9 @@ def _first(
     before: tuple[str, ...] = (),
 ) -> list[Part]:
     for key in keys:
-        text = scalar_text(mapping.get(key))
-        if text:
-            return [Part(role, level, (*before, key), text)]
+        part = part_of(role, (*before, key), mapping.get(key), level)
+        if part is not None:
+            return [part]
     return []
 
 
@@ -172,7 +193,7 @@ def _path_parts(mapping: Mapping[str, object], key: str) -> list[Part]:
     if repository or not image:
         return [*repository, *image]
     (only,) = image
-    return [Part(PieceRole.REPOSITORY, 0, only.keys, only.text)]
+    return [replace(only, role=PieceRole.REPOSITORY)]
 
 
 def _last(path: str) -> str:

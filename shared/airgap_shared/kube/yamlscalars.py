@@ -28,6 +28,8 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 _NUMBER_STARTS = frozenset("+-.0123456789")
 # Longer digit strings are no number anybody means, and slow to convert.
 _LONGEST_NUMBER = 400
+# From here on Go writes JSON numbers with an exponent.
+_FIRST_WITH_EXPONENT = 1e21
 _BASES = (("hex", 16), ("bin", 2), ("oct", 8), ("dec", 10))
 
 Scalar = str | bool | int | float | None
@@ -111,6 +113,23 @@ def scalar_text(value: object) -> str | None:
             return str(value)
         case _:
             return None
+
+
+def sent_text(value: object) -> str | None:
+    """The text of a scalar after kubectl made JSON of it, which is all that a cluster gets.
+
+    ``2.0`` is 2 then, ``1e3`` is 1000, ``0x10`` is 16 and ``1.10`` is 1.1.
+    """
+    match value:
+        case bool():
+            return scalar_text(value)
+        case int():
+            return str(int(value))
+        case float():
+            is_whole = value.is_integer() and abs(value) < _FIRST_WITH_EXPONENT
+            return str(int(value)) if is_whole else repr(float(value))
+        case _:
+            return scalar_text(value)
 
 
 def key_text(value: Scalar) -> str | None:

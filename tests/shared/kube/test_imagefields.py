@@ -119,6 +119,29 @@ def test_the_text_of_a_number_is_reported_as_written() -> None:
     assert use.text == "1.10"
 
 
+_NUMBERS = {"2.0": "2", "1.10": "1.1", "1e3": "1000", "0x10": "16", "007": "7", "7": "7"}
+_THING = "apiVersion: example.com/v1\nkind: Thing\n"
+
+
+@pytest.mark.parametrize("number", _NUMBERS)
+def test_a_number_for_a_tag_is_what_the_cluster_gets(number: str) -> None:
+    env = f"[{{name: X_IMAGE, value: q.io/a/y}}, {{name: X_TAG, value: {number}}}]"
+    split, variables = uses(
+        f"{_THING}spec: {{image: {{repository: q.io/a/x, tag: {number}}}, env: {env}}}\n"
+    )
+    for use, name in ((split, "q.io/a/x"), (variables, "q.io/a/y")):
+        assert (use.text, use.verdict) == (f"{name}:{_NUMBERS[number]}", Verdict.IMAGE)
+        assert (f"{number} is the number {_NUMBERS[number]}" in use.reason) == (number != "7")
+
+
+@pytest.mark.parametrize("number", _NUMBERS)
+def test_nobody_knows_what_a_program_makes_of_a_number_in_a_text(number: str) -> None:
+    (use,) = uses(f"{_THING}data:\n  v: |\n    image: {{repository: q.io/a/x, tag: {number}}}\n")
+    assert use.text == f"q.io/a/x:{_NUMBERS[number]}"
+    assert use.verdict is (Verdict.IMAGE if number == "7" else Verdict.UNDECIDED)
+    assert ("put it in quotes" in use.reason) == (number != "7")
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [

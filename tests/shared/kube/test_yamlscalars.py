@@ -16,6 +16,7 @@ from airgap_shared.kube.yamlscalars import (
     key_text,
     resolve_plain,
     scalar_text,
+    sent_text,
 )
 
 # As kubectl 1.32 reads them (sigs.k8s.io/yaml on go-yaml v2).
@@ -97,6 +98,30 @@ def test_numbers_keep_their_text_through_copies(text: str) -> None:
     assert isinstance(value, YamlInteger | YamlFloat)
     assert value.text == text
     assert scalar_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("2.0", "2"),
+        ("1.10", "1.1"),
+        ("1e3", "1000"),
+        ("0x10", "16"),
+        ("007", "7"),
+        ("1_000", "1000"),
+        ("0o10", "8"),
+        ("7", "7"),
+        ("-7.50", "-7.5"),
+        ("20240101", "20240101"),
+        ("99999999999999999999", "100000000000000000000"),
+        ("1e30", "1e+30"),
+        ("2024-01-01", "2024-01-01"),
+        ("yes", "true"),
+        ("~", None),
+    ],
+)
+def test_a_cluster_gets_what_json_makes_of_a_number(text: str, sent: str | None) -> None:
+    assert sent_text(resolve_plain(text)) == sent
 
 
 def test_a_number_is_written_to_json_as_a_number() -> None:
