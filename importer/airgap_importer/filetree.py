@@ -98,7 +98,7 @@ def sync_directory(path: Path) -> None:
 
 def write_file(parent: int, name: str, content: bytes) -> None:
     """Make a new file, its content on the disk when this returns."""
-    with os.fdopen(os.open(name, _NEW_FILE, 0o666, dir_fd=parent), "wb") as file:
+    with os.fdopen(os.open(name, _NEW_FILE, 0o644, dir_fd=parent), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -86,8 +86,8 @@ def check_overlay_directory(path: Path, app: str) -> Path:
         OverlayNotWritable: it cannot be read or written.
 
     """
-    _check_writable(path)
     with _told(path), ExitStack() as stack:
+        _check_writable(path)
         place = _real(path)
         try:
             folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

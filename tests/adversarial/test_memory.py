@@ -104,6 +104,15 @@ class TestWhatCannotBeRemembered:
         code = 32 if what == "a damaged line" else 30
         self._refused(site, code, "StateCorrupt" if code == 32 else "StateNotWritable")
 
+    @pytest.mark.parametrize("name", ["journal.jsonl", "reserve"])
+    def test_g05_where_a_pipe_stands(self, site: Site, name: str) -> None:
+        succeeded(site.apply(shop_release("1.4.0", 12)))
+        (state,) = site.state.glob("*/shop/state.json")
+        state.with_name(name).unlink(missing_ok=True)
+        os.mkfifo(state.with_name(name))
+        self._refused(site, 30, "StateNotWritable")
+        succeeded(run_here(site.victim.folder, "airgap-import", "status"))
+
     @pytest.mark.parametrize("link", [False, True])
     def test_g05_in_receipts(self, site: Site, link: bool) -> None:
         succeeded(site.apply(shop_release("1.4.0", 12)))

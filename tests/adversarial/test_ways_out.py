@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,32 @@ class TestAFirstImportThatWasKilled:
         (begun,) = json.loads(succeeded(_run(site, "status", "--format", "json")).out)["begun"]
         assert (begun["app"], begun["version"]) == ("shop", "1.5.2")
         assert begun["target"].endswith(f"/{site.namespace}")
+
+
+class TestAWorkingDirectoryThatIsGone:
+    def test_g05_is_told(self, site: Site, key: Key) -> None:
+        folder = site.victim.folder
+        bundle = folder / "received.tar.zst"
+        bundle.write_bytes(shop_release("1.5.2", 15).pack(key))
+        gone = folder / "gone"
+        gone.mkdir()
+        shell = Shell(folder, {"AIRGAP_STATE_DIR": str(site.state)})
+        line = shell.command_line(
+            *("airgap-import", "apply", bundle, "--key", folder / "vendor.pub", "--plain-http"),
+            *("--registry-endpoint", site.victim.proxy.host, "--output", "deploy"),
+            *("--image-namespace", site.namespace),
+        )
+        done = subprocess.run(
+            ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", *line],
+            cwd=gone,
+            env=shell.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 30, done.stderr
+        assert "OverlayNotWritable" in done.stderr
+        assert "nothing was changed" in done.stderr
 
 
 class TestAStateWithSeveralChannels:

@@ -131,7 +131,7 @@ def reserve_room(place: Path, state: ImportState) -> None:
     size = _ROOM + 3 * len(state.to_json())
     try:
         with told(place / _RESERVE):
-            descriptor = os.open(place / _RESERVE, OPEN_LOCK | os.O_TRUNC, 0o600)
+            descriptor = os.open(place / _RESERVE, OPEN_LOCK | os.O_TRUNC | os.O_NONBLOCK, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(bytes(size))
                 file.flush()

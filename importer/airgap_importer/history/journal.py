@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap_importer.history.folder import JOURNAL, told
+from airgap_importer.keptfile import read_kept
+from airgap_shared.errors import StateCorrupt
 
-_SIZE_LIMIT = 16 << 20
+#: A pipe in its place is an error at once, and no wait for a reader.
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,7 @@ class Journal:
         text = json.dumps(event, sort_keys=True)
         line = f"{text}\t{zlib.crc32(text.encode()):08x}\n".encode()
         with told(self._path):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | mode
-            descriptor = os.open(self._path, flags, 0o644)
+            descriptor = os.open(self._path, _FLAGS | mode, 0o644)
             with os.fdopen(descriptor, "ab") as file:
                 file.write(line)
                 file.flush()
@@ -91,9 +93,8 @@ def unfinished(place: Path) -> Unfinished | None:
 def _events(path: Path) -> list[Mapping[str, object]]:
     """The events up to the first line that is damaged."""
     try:
-        with path.open("rb") as file:
-            lines = file.read(_SIZE_LIMIT).split(b"\n")[:-1]
-    except OSError:
+        lines = (read_kept(path) or b"").split(b"\n")[:-1]
+    except StateCorrupt:
         return []
     found: list[Mapping[str, object]] = []
     for line in lines:

@@ -199,7 +199,7 @@ def _without(document: Mapping[str, object], host: str) -> dict[str, object]:
 
 def _read_bytes(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open) as file:
             raw = file.read(_LIMIT + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -210,6 +210,13 @@ def _read_bytes(path: Path) -> bytes | None:
     if len(raw) > _LIMIT:
         raise CredentialsInvalid("the credentials file is over 1 MiB", where=str(path))
     return raw
+
+
+def _open(path: str, flags: int) -> int:
+    """A pipe that nobody writes to is empty at once; one that is written to is read to its end."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _replace(path: Path, document: Mapping[str, object]) -> None:

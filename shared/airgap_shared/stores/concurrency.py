@@ -73,11 +73,27 @@ class _Batch(Generic[_Item, _Result]):
         self._changed = threading.Condition()
 
     def start(self, jobs: int) -> None:
-        """Begin, in as many threads as are of use."""
-        self._running = min(jobs, len(self._items))
-        for _ in range(self._running):
+        """Begin, in as many threads as are of use and to be had; in this one if there are none."""
+        wanted = min(jobs, len(self._items))
+        for started in range(wanted):
+            if self._start_one():
+                continue
+            if not started:
+                self._running = 1
+                self._run()
+            return
+
+    def _start_one(self) -> bool:
+        with self._changed:
+            self._running += 1
+        try:
             # Threads that are waited for at exit could not be left behind.
             threading.Thread(target=self._run, daemon=True).start()
+        except RuntimeError:
+            with self._changed:
+                self._running -= 1
+            return False
+        return True
 
     def wait(self, seconds: float | None) -> None:
         """Return when all threads are done, or after so many seconds."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -151,6 +152,22 @@ def test_files_that_are_absent_or_unreadable(tmp_path: Path) -> None:
     large.write_bytes(b" " * ((1 << 20) + 1))
     with pytest.raises(CredentialsInvalid, match="over 1 MiB"):
         read_auth_file(large)
+
+
+def test_a_pipe_is_read_to_its_end_and_not_waited_for_where_nobody_writes(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    os.mkfifo(path)
+    with pytest.raises(CredentialsInvalid):
+        read_auth_file(path)
+    reading, writing = os.pipe()
+    try:
+        with os.fdopen(writing, "wb") as file:
+            file.write(b'{"auths": {"reg.example": {"registrytoken": "bearer"}}}')
+        found = read_auth_file(Path(f"/dev/fd/{reading}"))
+    finally:
+        os.close(reading)
+    assert found is not None
+    assert found.identities == {"reg.example": Credential(registry_token="bearer")}
 
 
 @pytest.mark.parametrize(

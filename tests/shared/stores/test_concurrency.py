@@ -64,3 +64,23 @@ def test_ctrl_c_stops_all_and_is_raised() -> None:
         signal.signal(signal.SIGINT, before)
     assert stopped.acquire(timeout=30)
     assert stopped.acquire(timeout=30)
+
+
+def test_where_no_thread_is_to_be_had_all_is_done_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[threading.Thread] = []
+    begin = threading.Thread.start
+    allowed = 2
+
+    def start(thread: threading.Thread) -> None:
+        if len(started) == allowed:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert for_each(range(50), lambda item, stop: item, 8) == list(range(50))
+    allowed = len(started)
+    assert for_each(range(50), lambda item, stop: item, 8) == list(range(50))
+    assert len(started) == allowed
