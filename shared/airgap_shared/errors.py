@@ -477,6 +477,10 @@ class DiskFull(LocalError):
     """No space left."""
 
 
+class OutOfMemory(LocalError):
+    """No memory left."""
+
+
 class MediaReadError(LocalError):
     """The medium could not be read."""
 

@@ -16,7 +16,13 @@ from typing import NoReturn, TextIO
 from airgap_shared.console.signals import Terminated, part, raised_signals
 from airgap_shared.console.streams import open_standard_streams, silence
 from airgap_shared.console.text import printable
-from airgap_shared.errors import AirgapError, InternalError, Interrupted, OutputNotWritable
+from airgap_shared.errors import (
+    AirgapError,
+    InternalError,
+    Interrupted,
+    OutOfMemory,
+    OutputNotWritable,
+)
 from airgap_shared.stores.redaction import hide
 
 _JSON_FORMAT = 1
@@ -90,6 +96,8 @@ def command(form: Format = Format.TEXT) -> Iterator[None]:
             _fail(_interrupted(stop), 128 + signal.SIGINT, form)
         except Terminated as stop:
             _fail(_interrupted(stop), 128 + stop.number, form)
+        except MemoryError as problem:
+            _fail(_no_memory(problem), OutOfMemory.exit_code, form)
         except Exception as problem:
             _fail(_internal(problem), InternalError.exit_code, form)
 
@@ -141,13 +149,25 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def _interrupted(stop: BaseException) -> AirgapError:
-    """The failure; the notes on an interruption say what was changed before it."""
     part()
     return Interrupted(
         "stopped by a signal",
-        changed="; ".join(getattr(stop, "__notes__", ())),
+        changed=_changed(stop),
         next_step="run the same command again to go on",
     )
+
+
+def _no_memory(problem: BaseException) -> AirgapError:
+    return OutOfMemory(
+        "no memory is left",
+        changed=_changed(problem),
+        next_step="give the command more memory, then run it again; fewer --jobs need less",
+    )
+
+
+def _changed(stop: BaseException) -> str:
+    """What was changed before an interruption, which the notes on it say."""
+    return "; ".join(getattr(stop, "__notes__", ()))
 
 
 def _internal(problem: Exception) -> AirgapError:

@@ -16,6 +16,8 @@ from airgap_shared.bundle.frames import Frame, FrameHeader
 from airgap_shared.errors import BundleCorrupt, BundleTruncated, NotABundle
 
 _BLOCKS_AT_ONCE = 8  # 1 MiB of content
+#: What libzstd says where it cannot allocate (zstd, error_private.c).
+_NO_MEMORY = "not enough memory"
 
 
 class ByteSource(Protocol):
@@ -134,6 +136,8 @@ class FrameReader:
         try:
             return self._frame.decompress(data)
         except zstandard.ZstdError as problem:
+            if _NO_MEMORY in str(problem):
+                raise MemoryError from problem
             raise BundleCorrupt("a zstd frame is damaged") from problem
 
     def _take(self, size: int) -> bytes:

@@ -162,6 +162,7 @@ def no_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
         (KeyboardInterrupt(), 130, "error: Interrupted: stopped by a signal"),
         (KeyError("x"), 1, "error: InternalError: KeyError in airgap_shared.console."),
         (OSError(5, "I/O"), 1, "error: InternalError: OSError"),
+        (MemoryError(), 30, "error: OutOfMemory: no memory is left"),
     ],
 )
 def test_a_command_ends_with_a_line_and_a_code(

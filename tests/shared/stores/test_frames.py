@@ -271,3 +271,17 @@ def test_frames_are_recorded() -> None:
         Frame(len(compose_stored_frame(b"abc")), 3),
         Frame(len(zstandard.compress(b"defg")), 4),
     ]
+
+
+def test_no_memory_for_a_good_frame_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Exhausted:
+        def decompress(self, data: bytes) -> bytes:
+            raise zstandard.ZstdError("Allocation error : not enough memory")
+
+    class Decompressor(zstandard.ZstdDecompressor):
+        def decompressobj(self, *arguments: object, **options: object) -> Exhausted:  # type: ignore[override]
+            return Exhausted()
+
+    monkeypatch.setattr(zstandard, "ZstdDecompressor", Decompressor)
+    with pytest.raises(MemoryError):
+        read(zstandard.ZstdCompressor().compress(TEXT), len(TEXT))
