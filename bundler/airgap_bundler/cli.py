@@ -66,7 +66,10 @@ RulesOption = Annotated[
     typer.Option("--rules", metavar="FILE", help="Your own rules for finding images (YAML)."),
 ]
 StrictOption = Annotated[
-    bool, typer.Option("--strict", help="Fail when image-like text is undecided.")
+    bool,
+    typer.Option(
+        "--strict", help="Fail when text is undecided, or a kustomization in a folder not applied."
+    ),
 ]
 
 

@@ -17,6 +17,7 @@ from airgap_bundler.operators.knowledge import Needed, load_knowledge, needed_im
 from airgap_bundler.sources.application import Application
 from airgap_bundler.sources.folder import read_file
 from airgap_bundler.sources.manifests import load_application
+from airgap_bundler.sources.unapplied import refuse_changes
 from airgap_shared.errors import MediaReadError, UsageError
 from airgap_shared.kube.imagefields import find_images
 from airgap_shared.kube.ruleset import DEFAULT_RULES, RuleSet
@@ -53,7 +54,7 @@ def gather(wanted: Wanted, stdin: bytes) -> Gathered:
     """Read everything and find the images.
 
     Raises:
-        UsageError: a file or reference of the user's cannot be used.
+        UsageError: a file or reference of the user's cannot be used, or has to be rendered first.
         ManifestSourceInvalid, LimitExceeded: as :func:`load_application` raises them.
 
     """
@@ -69,6 +70,7 @@ def gather(wanted: Wanted, stdin: bytes) -> Gathered:
     )
     found = tuple((obj, tuple(find_images(obj, rules))) for obj in application.objects)
     uses = tuple(use for _, uses in found for use in uses)
+    refuse_changes(application, uses)
     inventory = take_inventory(uses, given)
     needed = needed_images(load_knowledge(), found, inventory.references)
     return Gathered(application, uses, inventory, needed, content)

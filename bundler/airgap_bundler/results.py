@@ -9,17 +9,16 @@ from airgap_shared.console.outcome import Format, print_refused, print_result
 
 if TYPE_CHECKING:
     from airgap_bundler.create import CreatedBundle
-    from airgap_bundler.discovery import ImageInventory
     from airgap_bundler.gathering import Gathered
     from airgap_bundler.pinning import PinnedImage
-    from airgap_shared.errors import UndecidedImages
+    from airgap_shared.errors import AirgapError
     from airgap_shared.stores.progress import Progress
 
 
 def print_inventory(gathered: Gathered, strict: bool, form: Format) -> None:
     """Print the images, what operators need besides, and what was skipped.
 
-    Where ``strict`` finds texts that nobody judged, the command ends with it.
+    Where ``strict`` finds what only a person can settle, the command ends with it.
     """
     from airgap_bundler.discovery import inventory_document
     from airgap_bundler.listing import inventory_text
@@ -29,7 +28,7 @@ def print_inventory(gathered: Gathered, strict: bool, form: Format) -> None:
     document["needed"] = [entry.to_json() for entry in gathered.needed]
     document["skipped"] = [{"file": entry.path, "reason": entry.reason} for entry in skipped]
     text = inventory_text(gathered.inventory, gathered.needed, skipped)
-    _print_judged(gathered.inventory, strict, document, text, form)
+    _print_judged(gathered, strict, document, text, form)
 
 
 def print_explanation(why: str, gathered: Gathered, strict: bool, form: Format) -> None:
@@ -43,7 +42,7 @@ def print_explanation(why: str, gathered: Gathered, strict: bool, form: Format) 
         "uses": [entry.to_json() for entry in found],
     }
     text = explanation_text(why, found)
-    _print_judged(gathered.inventory, strict, document, text, form)
+    _print_judged(gathered, strict, document, text, form)
 
 
 def write_proposal(path: Path, gathered: Gathered) -> None:
@@ -56,28 +55,32 @@ def write_proposal(path: Path, gathered: Gathered) -> None:
 
 
 def judge(gathered: Gathered, strict: bool) -> None:
-    """Refuse images that can never be one and, where ``strict``, texts nobody judged."""
+    """Refuse images that can never be one and, where ``strict``, what only a person can settle."""
     from airgap_bundler.discovery import refuse_impossible
 
     refuse_impossible(gathered.uses)
-    refusal = _undecided(gathered.inventory) if strict else None
+    refusal = _open(gathered) if strict else None
     if refusal is not None:
         raise refusal
 
 
 def _print_judged(
-    inventory: ImageInventory, strict: bool, document: dict[str, object], text: str, form: Format
+    gathered: Gathered, strict: bool, document: dict[str, object], text: str, form: Format
 ) -> None:
-    refusal = _undecided(inventory) if strict else None
+    refusal = _open(gathered) if strict else None
     if refusal is not None:
         print_refused(refusal, document, text, form)
     print_result(document, text, form)
 
 
-def _undecided(inventory: ImageInventory) -> UndecidedImages | None:
-    """The failure where there are texts that nobody judged."""
+def _open(gathered: Gathered) -> AirgapError | None:
+    """The failure where kustomizations were not applied, or texts are there that nobody judged."""
+    from airgap_bundler.sources.unapplied import refusal_of_unapplied
     from airgap_shared.errors import UndecidedImages
 
+    inventory = gathered.inventory
+    if gathered.application.unapplied:
+        return refusal_of_unapplied(gathered.application)
     if not inventory.undecided:
         return None
     return UndecidedImages(
@@ -94,8 +97,10 @@ def _undecided(inventory: ImageInventory) -> UndecidedImages | None:
 
 def note_left_out(gathered: Gathered, progress: Progress) -> None:
     """Warn of what will not be in the bundle."""
+    changing = {one.path for one in gathered.application.unapplied}
     for entry in gathered.application.skipped:
-        progress.note(f"skipped {entry.path}: {entry.reason}")
+        word = "warning: skipped" if entry.path in changing else "skipped"
+        progress.note(f"{word} {entry.path}: {entry.reason}")
     for needed in gathered.needed:
         progress.note(
             f"warning: known to need, not listed: {needed.reference} ({needed.operator}: "

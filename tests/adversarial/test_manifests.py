@@ -230,6 +230,23 @@ class TestD07:
         assert [path for path in paths if "kustomization" in path] == []
 
     @pytest.mark.parametrize("typed", [True, False])
+    def test_of_a_part_that_change_something_are_told(self, vendor: Vendor, typed: bool) -> None:
+        vendor.push(make_image([b"content"]))
+        vendor.write(deployment("web", _NAME))
+        vendor.write(_kustomization("namePrefix: x-\n", typed), "part/kustomization.yaml")
+        told = "part/kustomization.yaml: a kustomization inside the folder"
+        done = succeeded(vendor.create())
+        assert f"warning: skipped {told}" in done.err
+        assert "namePrefix: NOT applied" in done.err
+        vendor.bundle.unlink()
+        strict = refused(vendor.create(options=("--strict",)), 2, "UsageError")
+        assert "part/kustomization.yaml: namePrefix: NOT applied" in strict.err
+        images = f"images: [{{name: {_NAME.partition(':')[0]}, newTag: '2'}}]\n"
+        vendor.write(_kustomization(images, typed), "part/kustomization.yaml")
+        refused(vendor.create(), 2, "UsageError")
+        assert not vendor.bundle.exists()
+
+    @pytest.mark.parametrize("typed", [True, False])
     @pytest.mark.parametrize("name", ["kustomization.yaml", "part/kustomization.yaml", "k.yaml"])
     def test_that_were_signed_are_not_built(
         self, both: Both, key: Key, name: str, typed: bool

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from airgap_bundler.sources.application import SkippedFile
 from airgap_bundler.sources.kustomization import refuse_unsafe
-from airgap_shared.errors import LimitExceeded, MediaReadError, UsageError
+from airgap_shared.errors import AirgapError, LimitExceeded, MediaReadError, UsageError
 from airgap_shared.kube.objects import ManifestFile
 from airgap_shared.kube.yamltext import SIZE_LIMIT
 from airgap_shared.stores.places import is_folder, is_regular, is_there
@@ -27,7 +27,19 @@ class Folder:
 
     root: Path
     files: dict[str, Path] = field(default_factory=dict)
+    kustomizations: list[str] = field(default_factory=list)
     skipped: list[SkippedFile] = field(default_factory=list)
+
+    def content(self, path: str) -> bytes | None:
+        """The bytes of a file inside the folder; None when there is none that can be read."""
+        file = self.root / path
+        root = Path(os.path.realpath(self.root))
+        if not is_regular(file) or not Path(os.path.realpath(file)).is_relative_to(root):
+            return None
+        try:
+            return read_file(file)
+        except AirgapError:
+            return None
 
 
 def walk_folder(root: Path) -> Folder:
@@ -44,7 +56,9 @@ def walk_folder(root: Path) -> Folder:
     links: list[tuple[str, Path]] = []
     for path, entry in _entries(root, ""):
         reason = _skip_reason(entry)
-        if reason:
+        if entry.name in KUSTOMIZATIONS and not is_folder(entry):
+            folder.kustomizations.append(path)
+        elif reason:
             folder.skipped.append(SkippedFile(path, reason))
         elif entry.is_symlink():
             links.append((path, entry))
@@ -104,8 +118,6 @@ def _skip_reason(entry: Path) -> str:
         return "hidden"
     if is_folder(entry):
         return "a link to a folder"
-    if entry.name in KUSTOMIZATIONS:
-        return "a kustomization inside the folder; its files are read as they are"
     if entry.suffix not in SUFFIXES:
         return f"not {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
     if not is_there(entry):

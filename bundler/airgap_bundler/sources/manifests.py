@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from airgap_bundler.sources.application import Application, SkippedFile
-from airgap_bundler.sources.folder import read_file, walk_folder
+from airgap_bundler.sources.application import (
+    Application,
+    SkippedFile,
+    UnappliedKustomization,
+)
+from airgap_bundler.sources.folder import Folder, read_file, walk_folder
 from airgap_bundler.sources.objectnames import refuse_other_than_text
+from airgap_bundler.sources.unapplied import parse_unapplied
 from airgap_shared.bundle.names import conflicting_path, is_safe_path
 from airgap_shared.errors import AirgapError, ManifestSourceInvalid, UsageError
 from airgap_shared.kube.documents import load_manifest
@@ -28,6 +34,7 @@ class _Collection:
     files: list[ManifestFile] = field(default_factory=list)
     objects: list[KubeObject] = field(default_factory=list)
     skipped: list[SkippedFile] = field(default_factory=list)
+    unapplied: list[UnappliedKustomization] = field(default_factory=list)
     problems: list[AirgapError] = field(default_factory=list)
 
     def application(self) -> Application:
@@ -54,7 +61,10 @@ class _Collection:
                 where=clash,
                 next_step="rename one of them",
             )
-        return Application(tuple(self.files), tuple(self.objects), tuple(sorted(self.skipped)))
+        return Application(
+            *(tuple(self.files), tuple(self.objects), tuple(sorted(self.skipped))),
+            tuple(self.unapplied),
+        )
 
 
 def load_application(sources: Sequence[str], stdin: bytes = b"") -> Application:
@@ -113,12 +123,29 @@ def _add_folder(collection: _Collection, root: Path, prefix: str) -> None:
     collection.skipped.extend(
         SkippedFile(prefix + skipped.path, skipped.reason) for skipped in folder.skipped
     )
+    for path in folder.kustomizations:
+        _add_kustomization(collection, folder, path, prefix)
     if len(collection.objects) + len(collection.problems) == before:
         raise UsageError(
             "no Kubernetes manifest in this folder",
             where=str(root),
             details=[f"{s.path}: {s.reason}" for s in collection.skipped],
         )
+
+
+def _add_kustomization(collection: _Collection, folder: Folder, path: str, prefix: str) -> None:
+    """Leave a kustomization out, and keep what it would have changed."""
+    inside = posixpath.dirname(path)
+    found = parse_unapplied(
+        prefix + path,
+        folder.content(path),
+        lambda name: folder.content(posixpath.join(inside, name)),
+    )
+    reason = "a kustomization inside the folder; its files are read as they are"
+    if found is not None:
+        collection.unapplied.append(found)
+        reason += f", {found.loss}"
+    collection.skipped.append(SkippedFile(prefix + path, reason))
 
 
 def _add(collection: _Collection, file: ManifestFile, *, demanded: bool) -> None:

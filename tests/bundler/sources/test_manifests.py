@@ -66,6 +66,8 @@ def test_what_is_no_part_of_the_application_is_named_with_its_reason(tmp_path: P
         README_md="hello",
         sub__kustomization_yaml="resources: [x.yaml]\n",
         sub__x_yaml=pod("x"),
+        named__kustomization_yaml="namePrefix: a-\nlabels: [{pairs: {a: b}}]\nimages: []\n",
+        broken__kustomization_yaml="a: b: c",
         k_yaml="apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n",
     )
     put(tmp_path / ".git", config_yaml=pod("hidden"))
@@ -84,8 +86,20 @@ def test_what_is_no_part_of_the_application_is_named_with_its_reason(tmp_path: P
         "sub/kustomization.yaml": (
             "a kustomization inside the folder; its files are read as they are"
         ),
+        "named/kustomization.yaml": (
+            "a kustomization inside the folder; its files are read as they are, "
+            "namePrefix, labels: NOT applied"
+        ),
+        "broken/kustomization.yaml": (
+            "a kustomization inside the folder; its files are read as they are, "
+            "all that it says (it cannot be read): NOT applied"
+        ),
         "values.yaml": "not part of the application: no apiVersion and no kind",
     }
+    assert [one.path for one in application.unapplied] == [
+        "broken/kustomization.yaml",
+        "named/kustomization.yaml",
+    ]
 
 
 def test_a_kustomization_among_other_documents_is_left_out(tmp_path: Path) -> None:
