@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from airgap_shared.kube.objects import KubeObject
 from airgap_shared.kube.yamlscalars import scalar_text
 
 _KUSTOMIZE_GROUP = "kustomize.config.k8s.io"
+# kustomize 5 leaves out what has it, whatever its value; older ones deploy it.
+_LOCAL_CONFIG = "config.kubernetes.io/local-config"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ def arrange(objects: Iterable[KubeObject]) -> Arrangement:
     for obj in objects:
         if obj.identity.group == _KUSTOMIZE_GROUP:
             notes.append(f"{obj}: is for kustomize, not for the cluster; left out")
+        elif _is_local(obj):
+            notes.append(f"{obj}: its annotation {_LOCAL_CONFIG} keeps it from clusters; left out")
         elif obj.identity.name:
             key = _key(obj)
             earlier = deployed.pop(key, None)
@@ -63,6 +67,12 @@ def _twice(earlier: KubeObject, later: KubeObject) -> str:
     if earlier.value == later.value:
         return f"{where}, the same; deployed once"
     return f"{where}, otherwise; the later one counts, as with kubectl apply"
+
+
+def _is_local(obj: KubeObject) -> bool:
+    metadata = obj.value.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    return isinstance(annotations, Mapping) and _LOCAL_CONFIG in annotations
 
 
 def _generates_name(obj: KubeObject) -> bool:

@@ -20,8 +20,6 @@ from airgap_shared.oci.digest import Digest
 
 Find = Callable[[KubeObject], Iterable[ImageUse]]
 
-_LOCAL_CONFIG = "config.kubernetes.io/local-config"
-
 
 @dataclass(frozen=True, slots=True)
 class Promised:
@@ -110,8 +108,8 @@ def prove(
     images = [use for use in found if use.verdict is Verdict.IMAGE]
     problems += [_stray(use) for use in images if not promised.holds(use)]
     _refuse(problems, f"{rendering.renderer} renders images that are not verified in the target")
-    kept = (rewrite for rewrite in overlay.rewrites if _is_kept(rewrite.use.object))
-    _refuse(_unseen(kept, found), f"{rendering.renderer} does not render all images")
+    unseen = _unseen(overlay.rewrites, found)
+    _refuse(unseen, f"{rendering.renderer} renders references that are not what they should be")
     leftovers = tuple(use for use in found if use.verdict is not Verdict.IMAGE)
     distinct = tuple(sorted({use.text for use in images}))
     return Proof(rendering.renderer, len(images), distinct, leftovers)
@@ -166,20 +164,13 @@ def _named(obj: KubeObject, shipped: Mapping[ObjectIdentity, KubeObject]) -> Kub
 
 def _check_complete(overlay: Overlay, rendering: Rendering) -> None:
     rendered = {obj.identity for obj in rendering.objects}
-    lost = [str(obj) for obj in overlay.objects if obj.identity not in rendered and _is_kept(obj)]
+    lost = [str(obj) for obj in overlay.objects if obj.identity not in rendered]
     if lost:
         raise OverlayRefused(
             f"{rendering.renderer} leaves out objects of the application",
             where=lost[0],
             details=lost,
         )
-
-
-def _is_kept(obj: KubeObject) -> bool:
-    """Whether kustomize prints the object: it leaves out what is marked as its own input."""
-    metadata = obj.value.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
-    return not (isinstance(annotations, Mapping) and _LOCAL_CONFIG in annotations)
 
 
 def _broken_promises(overlay: Overlay, rendering: Rendering) -> Iterator[str]:

@@ -238,7 +238,7 @@ def test_every_renderer_shows_the_target(case: str, renderer: Renderer, tmp_path
     assert len(overlay.rewrites) == sum(
         use.verdict is Verdict.IMAGE and use.object in overlay.objects for use in app.uses
     )
-    assert case == "local config" or proof.uses == len(overlay.rewrites)
+    assert proof.uses == len(overlay.rewrites)
 
 
 def _means(overlay: Overlay) -> dict[str, set[Means]]:
@@ -398,6 +398,17 @@ def test_objects_to_create_are_proven_too() -> None:
     with pytest.raises(UnrewrittenImage, match="not verified"):
         prove(overlay, Rendering("test", ()), nothing)
     assert prove(overlay, Rendering("test", ()), promised_by(relocation_of(app.uses))).uses == 1
+
+
+def test_what_is_marked_as_local_is_left_out_and_reported() -> None:
+    mark = ", annotations: {config.kubernetes.io/local-config: 'false'}"
+    overlay = application(_pod("nginx:1", "web", mark) + "---\n" + _pod("redis:1", "b")).overlay()
+    assert overlay.notes == (
+        "app.yaml#Pod/web: its annotation config.kubernetes.io/local-config keeps it from clusters;"
+        " left out",
+    )
+    assert [rewrite.use.text for rewrite in overlay.rewrites] == ["redis:1"]
+    assert b"nginx" not in overlay.files["base/resources/app.yaml"]
 
 
 def test_an_object_without_any_name_is_rewritten_and_reported() -> None:
