@@ -36,6 +36,8 @@ def test_the_limits_are_those_of_the_specification() -> None:
         "zstd frames": f"2^{frames.FRAME_COUNT_LIMIT.bit_length() - 1}",
         "content of a zstd frame": f"2^{frames.FRAME_LIMIT.bit_length() - 1} bytes",
         "window of a zstd frame": f"2^{frames.WINDOW_LIMIT.bit_length() - 1} bytes",
+        "blocks of a segment": f"{frames.BLOCK_COUNT_LIMIT:,}, and one for each "
+        f"{frames.CONTENT_PER_BLOCK} bytes",
         "parts": f"{parts.PART_LIMIT}",
         "index of the parts": f"{parts.INDEX_LIMIT // _MIB} MiB",
         "a file": f"{yamltext.SIZE_LIMIT // _MIB} MiB",

@@ -43,7 +43,7 @@ from support.hostile import (
     with_checksum,
 )
 from support.images import digest_of, make_image, opaque_layer
-from support.in_process import state_of
+from support.in_process import run_here, state_of
 from support.journey import deployment, refused, succeeded
 from support.judging import judge_cost, judge_failure, judge_success
 from support.victim import Victim
@@ -464,6 +464,85 @@ class TestB06:
         victim.resists(assemble(frames), _FORMAT, *names, signed=_sendable(draft, number))
 
 
+class TestBlocksOfNothing:
+    """Many blocks and next to no content: a reader gives up early, however large the file."""
+
+    NOTHING = bytes(3)
+    ONE_BYTE = (1 << 3).to_bytes(3, "little") + b"x"
+    FRAME = ZSTD_MAGIC + b"\x00\x38"
+
+    @pytest.mark.parametrize("number", [0, 1, 5])
+    def test_in_the_place_of_a_member(
+        self, victim: Victim, draft: Draft, segments: Segments, number: int
+    ) -> None:
+        frames = [(frame_of(one), len(one)) for one in segments]
+        many = self.FRAME + self.NOTHING * 2000 + _raw_block(segments[number])
+        frames[number] = (many, len(segments[number]))
+        victim.resists(assemble(frames), 14, "LimitExceeded", signed=_sendable(draft, number))
+
+    @pytest.mark.parametrize("piped", [False, True])
+    @pytest.mark.parametrize("number", [0, 5])
+    def test_costs_little(
+        self, tmp_path: Path, segments: Segments, key: Key, number: int, piped: bool
+    ) -> None:
+        (tmp_path / "vendor.pub").write_bytes(key.public_pem)
+        frames = [(frame_of(one), len(one)) for one in segments]
+        many = self.FRAME + bytes(30 << 20) + _raw_block(segments[number])
+        frames[number] = (many, len(segments[number]))
+        data = assemble(frames)
+        (tmp_path / "many").write_bytes(data)
+        done = Shell(tmp_path).run(
+            *("airgap-import", "verify", "-" if piped else "many", "--key", "vendor.pub"),
+            stdin=data if piped else b"",
+            measure=True,
+        )
+        judge_cost(refused(done, 14, "LimitExceeded"))
+
+    def test_in_a_file_of_a_tebibyte(self, victim: Victim) -> None:
+        with (victim.folder / "huge").open("wb") as file:
+            file.write(self.FRAME)
+            try:
+                file.truncate(1 << 40)
+            except OSError:
+                pytest.skip("this file system has no such files")
+        done = run_here(victim.folder, "airgap-import", "verify", "huge", "--key", "vendor.pub")
+        refused(done, 14, "LimitExceeded")
+
+    def test_an_envelope_in_blocks_of_one_byte(self, tmp_path: Path, key: Key) -> None:
+        (tmp_path / "vendor.pub").write_bytes(key.public_pem)
+        header = header_of(ENVELOPE, 16 << 20)
+        data = assemble(
+            [
+                (frame_of(header), BLOCK),
+                (self.FRAME + self.ONE_BYTE * (1 << 22), 1 << 22),
+            ]
+        )
+        (tmp_path / "many").write_bytes(data)
+        command = ("airgap-import", "verify", "many", "--key", "vendor.pub")
+        judge_cost(refused(Shell(tmp_path).run(*command, measure=True), 14, "LimitExceeded"))
+
+    def test_a_file_that_is_damaged_as_well(
+        self, tmp_path: Path, segments: Segments, key: Key
+    ) -> None:
+        """What is wrong with its end is not searched for at any cost."""
+        (tmp_path / "vendor.pub").write_bytes(key.public_pem)
+        frames = b"".join(frame_of(one) for one in segments[:-1])
+        (tmp_path / "many").write_bytes(frames + self.FRAME + bytes(30 << 20))
+        command = ("airgap-import", "verify", "many", "--key", "vendor.pub")
+        judge_cost(refused(Shell(tmp_path).run(*command, measure=True), _FORMAT, "BundleCorrupt"))
+
+    def test_few_of_them_are_fine(self, victim: Victim, segments: Segments) -> None:
+        def padded_frame(one: bytes) -> bytes:
+            pieces = [one[at : at + 7] for at in range(0, len(one), 7)][:400]
+            rest = one[sum(map(len, pieces)) :]
+            blocks = b"".join((len(p) << 3).to_bytes(3, "little") + p for p in pieces)
+            return self.FRAME + self.NOTHING * 9 + blocks + _raw_block(rest)
+
+        data = assemble([(padded_frame(one), len(one)) for one in segments])
+        for piped in (False, True):
+            succeeded(victim.verify(data, piped=piped))
+
+
 class TestB07:
     """Frames that ask for much memory."""
 
@@ -838,6 +917,17 @@ class TestSeekTable:
         table = seek_table([(len(frame), size) for frame, size in frames])
         for flag in (0x80, 0x04, 0x40):
             self._attack(victim, draft, frames, table[:-5] + bytes([flag]) + table[-4:])
+
+    def test_with_as_many_frames_as_can_be(
+        self, tmp_path: Path, key: Key, frames: list[tuple[bytes, int]]
+    ) -> None:
+        (tmp_path / "vendor.pub").write_bytes(key.public_pem)
+        sizes = [(len(frame), size) for frame, size in frames]
+        most = [(0, 0xFFFFFFF0 - number) for number in range((1 << 20) - len(sizes))]
+        table = seek_table([*sizes, *most])
+        (tmp_path / "many").write_bytes(b"".join(frame for frame, _ in frames) + table)
+        command = ("airgap-import", "verify", "many", "--key", "vendor.pub")
+        judge_cost(refused(Shell(tmp_path).run(*command, measure=True), _FORMAT, "TrailingData"))
 
     @pytest.mark.parametrize("count", [0, 1, 0x7FFFFFFF, 0xFFFFFFFF])
     def test_with_another_count(

@@ -18,6 +18,7 @@ from airgap_shared.bundle import frames, names, tarheader
 from airgap_shared.bundle.admission import Gate
 from airgap_shared.bundle.attachments import Attachment
 from airgap_shared.bundle.graph import check_graph, unique_blobs
+from airgap_shared.bundle.seektable import FOOTER_SIZE, SeekTable, seek_table_size
 from airgap_shared.bundle.statement import (
     BundledImage,
     Member,
@@ -191,9 +192,9 @@ def _feed_table(data: bytes) -> None:
         return data[offset : offset + size]
 
     assert isinstance(explain_ending(read_at, len(data), "file"), AirgapError)
-    size = frames.seek_table_size(data[-frames.FOOTER_SIZE :])
-    table = frames.parse_seek_table(data[max(0, len(data) - size) :])
-    assert frames.compose_seek_table(list(table)) == data[len(data) - size :]
+    size = seek_table_size(data[-FOOTER_SIZE:])
+    table = SeekTable.parse(data[max(0, len(data) - size) :])
+    assert SeekTable(list(table)).to_bytes() == data[len(data) - size :]
 
 
 def _tables() -> Iterator[bytes]:

@@ -1,11 +1,7 @@
-"""zstd frames as the bundle uses them: stored frames, frame headers, the seek table.
-
-Source: RFC 8878 (frames and blocks) and the zstd seekable format 0.1.0 (seek table).
-"""
+"""zstd frames as the bundle uses them: stored ones, and the headers of any (RFC 8878)."""
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 from airgap_shared.errors import BundleCorrupt, LimitExceeded, NotABundle, WindowTooLarge
@@ -14,9 +10,14 @@ MAGIC = b"\x28\xb5\x2f\xfd"
 BLOCK_LIMIT = 128 * 1024
 #: The seekable format's reference reader takes no frame with more content.
 FRAME_LIMIT = 1 << 30
+#: The seek table tells the length of a frame in four bytes.
+FRAME_LENGTH_LIMIT = (1 << 32) - 1
 WINDOW_LIMIT = 1 << 27
 #: The seek table is not signed, and is kept in memory.
 FRAME_COUNT_LIMIT = 1 << 20
+#: Blocks of a segment, whatever it holds, and bytes of content for each block beyond them.
+BLOCK_COUNT_LIMIT = 1024
+CONTENT_PER_BLOCK = 256
 HEADER_START = 5
 BLOCK_HEADER = 3
 CHECKSUM = 4
@@ -24,13 +25,6 @@ CHECKSUM = 4
 #: 8-byte content size, not single-segment, no checksum, no dictionary; window 128 KiB. Single
 #: segment would make the window as large as the content, which ``zstd -d`` refuses over 128 MiB.
 _STORED_DESCRIPTOR = b"\xc0\x38"
-
-_SKIPPABLE = 0x184D2A5E
-_SEEKABLE = 0x8F92EAB1
-_ENTRY = struct.Struct("<II")
-_TABLE_HEADER = struct.Struct("<II")
-_FOOTER = struct.Struct("<IBI")
-FOOTER_SIZE = _FOOTER.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,54 +135,25 @@ def parse_block_header(data: bytes) -> BlockHeader:
     return BlockHeader(kind == 0, bool(value & 1), 1 if kind == 1 else size)
 
 
-def compose_seek_table(frames: list[Frame]) -> bytes:
-    """The skippable frame that ends the file: the lengths of all frames before it."""
-    entries = b"".join(_ENTRY.pack(frame.compressed, frame.content) for frame in frames)
-    footer = _FOOTER.pack(len(frames), 0, _SEEKABLE)
-    return _TABLE_HEADER.pack(_SKIPPABLE, len(entries) + len(footer)) + entries + footer
-
-
-def seek_table_size(footer: bytes) -> int:
-    """The length of the whole seek table, from its last 9 bytes.
-
-    Raises:
-        BundleCorrupt: there is no seek table without checksums.
-        LimitExceeded: it would list more than 2**20 frames.
-
-    """
-    count: int
-    if len(footer) != FOOTER_SIZE:
-        raise BundleCorrupt("the file is too short for a seek table")
-    count, descriptor, magic = _FOOTER.unpack(footer)
-    if magic != _SEEKABLE or descriptor != 0:
-        raise BundleCorrupt("the file does not end with a seek table")
-    check_frame_count(count)
-    return _TABLE_HEADER.size + count * _ENTRY.size + _FOOTER.size
-
-
 def check_frame_count(count: int) -> None:
     """Raise :class:`LimitExceeded` for more frames than a reader keeps in mind."""
     if count > FRAME_COUNT_LIMIT:
         raise LimitExceeded(f"over {FRAME_COUNT_LIMIT} zstd frames")
 
 
+def check_block_count(count: int, content: int) -> None:
+    """Raise :class:`LimitExceeded` for so many blocks that most hold next to nothing."""
+    if count > BLOCK_COUNT_LIMIT + content // CONTENT_PER_BLOCK:
+        raise LimitExceeded(f"{count} zstd blocks for {content} bytes of content")
+
+
+def check_frame_length(size: int) -> None:
+    """Raise :class:`LimitExceeded` for a frame that is too long for the seek table."""
+    if size > FRAME_LENGTH_LIMIT:
+        raise LimitExceeded(f"a zstd frame of {size} bytes in the file, over {FRAME_LENGTH_LIMIT}")
+
+
 def check_frame_content(size: int) -> None:
     """Raise :class:`LimitExceeded` for a frame with more content than a frame may have."""
     if size > FRAME_LIMIT:
         raise LimitExceeded(f"a zstd frame of {size} bytes or more, over {FRAME_LIMIT}")
-
-
-def parse_seek_table(raw: bytes) -> tuple[Frame, ...]:
-    """Read a whole seek table.
-
-    Raises:
-        BundleCorrupt: it is not byte for byte what a writer composes for its own entries.
-
-    """
-    body = raw[_TABLE_HEADER.size : -_FOOTER.size]
-    if len(raw) < _TABLE_HEADER.size + _FOOTER.size or len(body) % _ENTRY.size:
-        raise BundleCorrupt("the seek table is cut short")
-    frames = [Frame(compressed, content) for compressed, content in _ENTRY.iter_unpack(body)]
-    if raw != compose_seek_table(frames):
-        raise BundleCorrupt("the seek table is damaged")
-    return tuple(frames)

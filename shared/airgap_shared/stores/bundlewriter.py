@@ -18,6 +18,7 @@ from airgap_shared.bundle.frames import Frame
 from airgap_shared.bundle.parts import PartIndex, part_name
 from airgap_shared.bundle.placement import StoredSegment
 from airgap_shared.bundle.plan import BundlePlan
+from airgap_shared.bundle.seektable import SeekTable
 from airgap_shared.bundle.statement import Member
 from airgap_shared.errors import DiskFull
 from airgap_shared.oci.digest import Digest, verified_chunks
@@ -215,7 +216,7 @@ class PartialBundle:
                         written.append(frame)
             end = frames.compose_stored_frame(tarheader.END)
             written.append(Frame(len(end), len(tarheader.END)))
-            file.write(end + frames.compose_seek_table(written))
+            file.write(end + SeekTable(written).to_bytes())
 
 
 def compose_head(plan: BundlePlan) -> tuple[bytes, list[Frame]]:

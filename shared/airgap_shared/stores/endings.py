@@ -16,8 +16,9 @@ from airgap_shared.errors import (
 
 _SKIPPABLE = struct.Struct("<II")
 _SKIPPABLE_MAGIC = 0x184D2A5E
-#: A TiB of stored blocks; a file of tiny ones is not worth the walk.
-_BLOCKS = 1 << 23
+#: Blocks in any file, and bytes of it for each one more: one of tiny blocks is not worth the walk.
+_BLOCKS = 1 << 17
+_BYTES = 1 << 10
 
 #: Up to so many bytes at an offset; fewer at the end of the file.
 ReadAt = Callable[[int, int], bytes]
@@ -27,11 +28,11 @@ class _Budget:
     """How many blocks may still be walked through, all frames together."""
 
     def __init__(self) -> None:
-        self._left = _BLOCKS
+        self._spent = 0
 
-    def spend(self) -> None:
-        self._left -= 1
-        if self._left < 0:
+    def spend(self, offset: int) -> None:
+        self._spent += 1
+        if self._spent > _BLOCKS + offset // _BYTES:
             raise BundleCorrupt("too many zstd blocks")
 
 
@@ -70,7 +71,7 @@ def _after_frame(read_at: ReadAt, offset: int, budget: _Budget) -> int:
     offset += size
     last = False
     while not last:
-        budget.spend()
+        budget.spend(offset)
         block = frames.parse_block_header(_exactly(read_at, offset, frames.BLOCK_HEADER))
         offset += frames.BLOCK_HEADER + block.size
         last = block.last

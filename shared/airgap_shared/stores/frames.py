@@ -1,7 +1,8 @@
 """Reading zstd frames block by block, so that memory and the end of each frame are certain.
 
 One compressed block holds at most 128 KiB of content (RFC 8878), so feeding the decompressor a
-few whole blocks at a time bounds what it can answer, whatever the bytes claim.
+few whole blocks at a time bounds what it can answer, whatever the bytes claim. Blocks without
+content, and of hardly any, are counted: no file keeps a reader busy for longer than its content.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import zstandard
 
 from airgap_shared.bundle import frames
 from airgap_shared.bundle.frames import Frame, FrameHeader
+from airgap_shared.bundle.seektable import SeekTable
 from airgap_shared.errors import BundleCorrupt, BundleTruncated, NotABundle
 
 _BLOCKS_AT_ONCE = 8  # 1 MiB of content
@@ -30,17 +32,21 @@ class FrameReader:
     """The content of consecutive frames, and a record of the frames seen."""
 
     def __init__(self, source: ByteSource) -> None:
-        self.frames: list[Frame] = []
+        self.frames = SeekTable()
         self._source = source
         self._header: FrameHeader | None = None
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=frames.WINDOW_LIMIT)
         self._frame = self._decompressor.decompressobj()
         self._compressed = self._content = 0
+        self._blocks = self._segment = 0
         self._ready = b""
 
     def exactly(self, size: int) -> bytes:
         """The next ``size`` bytes of content; for small pieces."""
-        return b"".join(self.chunks(size))
+        content = bytearray()
+        for piece in self.chunks(size):
+            content += piece
+        return bytes(content)
 
     def chunks(self, size: int) -> Iterator[bytes]:
         """The next ``size`` bytes of content in pieces of at most 1 MiB.
@@ -58,7 +64,7 @@ class FrameReader:
             yield piece
 
     def end_frame(self) -> None:
-        """Prove that the content read so far ends with a frame.
+        """Prove that the content read so far, a segment, ends with a frame.
 
         Raises:
             BundleCorrupt: the frame holds more.
@@ -68,6 +74,7 @@ class FrameReader:
             self._fill()
         if self._ready:
             raise BundleCorrupt("a zstd frame does not end where a member ends")
+        self._blocks = self._segment = 0
 
     def _fill(self) -> None:
         header = self._header or self._begin()
@@ -81,7 +88,7 @@ class FrameReader:
         block = frames.parse_block_header(self._take(frames.BLOCK_HEADER))
         if not block.raw or not block.size:
             raise BundleCorrupt("a frame of a stored member has a block that no writer makes")
-        self._deliver(self._take(block.size))
+        self._deliver(self._take(block.size), 1)
         if block.last:
             self._end()
 
@@ -93,18 +100,23 @@ class FrameReader:
             block = frames.parse_block_header(raw)
             pieces += (raw, self._take(block.size))
             last = block.last
+        blocks = len(pieces) // 2
         if last and header.checksum:
             pieces.append(self._take(frames.CHECKSUM))
-        self._deliver(self._decompress(b"".join(pieces)))
+        self._deliver(self._decompress(b"".join(pieces)), blocks)
         if last:
             if not self._frame.eof or self._frame.unused_data:
                 raise BundleCorrupt("a zstd frame does not end with its last block")
             self._end()
 
-    def _deliver(self, content: bytes) -> None:
+    def _deliver(self, content: bytes, blocks: int) -> None:
         self._ready = content
         self._content += len(content)
+        self._segment += len(content)
+        self._blocks += blocks
         frames.check_frame_content(self._content)
+        frames.check_frame_length(self._compressed)
+        frames.check_block_count(self._blocks, self._segment)
 
     def _begin(self) -> FrameHeader:
         start = self._source.read(frames.HEADER_START)
@@ -113,14 +125,14 @@ class FrameReader:
         try:
             rest = frames.frame_header_rest(start)
         except NotABundle as problem:
-            if self.frames:
+            if len(self.frames):
                 raise BundleCorrupt(problem.what) from problem
             raise
         self._compressed, self._content = len(start), 0
         header = start + self._take(rest)
         self._header = frames.parse_frame_header(header)
-        self._frame = self._decompressor.decompressobj()
         if not self._header.stored:
+            self._frame = self._decompressor.decompressobj()
             self._decompress(header)
         return self._header
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
-from airgap_shared.bundle import frames, names, tarheader
-from airgap_shared.bundle.frames import Frame
+from airgap_shared.bundle import names, tarheader
+from airgap_shared.bundle.seektable import FOOTER_SIZE, SeekTable, seek_table_size
 from airgap_shared.bundle.statement import Member
 from airgap_shared.errors import (
     BadPadding,
@@ -132,8 +132,8 @@ class FileMedium:
         self._owned = opened is None
         self._size = self._file.size
         self._members: tuple[Member, ...] = ()
-        self._extents: tuple[_Extent, ...] = ()
-        self._envelope_frames: tuple[Frame, ...] = ()
+        self._extents: list[_Extent] = []
+        self._envelope_frames = SeekTable()
 
     def __enter__(self) -> Self:
         return self
@@ -150,18 +150,17 @@ class FileMedium:
     def read_envelope(self) -> bytes:
         reader = FrameReader(_Extract(self, _Extent(0, self._size)))
         content = _read_envelope(reader)
-        self._envelope_frames = tuple(reader.frames)
+        self._envelope_frames = reader.frames
         return content
 
     def expect(self, members: Sequence[Member]) -> None:
         self._members = tuple(members)
         found = self._read_seek_table()
-        count = len(self._envelope_frames)
-        if found[:count] != self._envelope_frames:
+        if not found.begins_with(self._envelope_frames):
             raise BundleCorrupt("the seek table does not fit the file", where=self.name)
-        start = sum(frame.compressed for frame in self._envelope_frames)
+        envelope = sum(frame.content for frame in self._envelope_frames)
         sizes = [tarheader.segment_size(member.path, member.size) for member in members]
-        self._extents = _locate(found[count:], start, [*sizes, len(tarheader.END)], self.name)
+        _, *self._extents = _locate(found, [envelope, *sizes, len(tarheader.END)], self.name)
 
     def read(self, position: int) -> Iterator[bytes]:
         extent = self._extents[position]
@@ -217,16 +216,16 @@ class FileMedium:
                 problem.explain(next_step=_copy_again([path.name for path in paths]))
             raise
 
-    def _read_seek_table(self) -> tuple[Frame, ...]:
-        footer = self.read_at(max(0, self._size - frames.FOOTER_SIZE), frames.FOOTER_SIZE)
+    def _read_seek_table(self) -> SeekTable:
+        footer = self.read_at(max(0, self._size - FOOTER_SIZE), FOOTER_SIZE)
         try:
-            size = frames.seek_table_size(footer)
+            size = seek_table_size(footer)
             if size > self._size:
                 raise BundleCorrupt("the seek table is larger than the file")
-            table = frames.parse_seek_table(self._read_all(self._size - size, size))
+            table = SeekTable.parse(self._read_all(self._size - size, size))
         except BundleCorrupt as problem:
             raise explain_ending(self.read_at, self._size, self.name) from problem
-        if sum(frame.compressed for frame in table) + size != self._size:
+        if table.length + size != self._size:
             raise explain_ending(self.read_at, self._size, self.name)
         return table
 
@@ -273,24 +272,22 @@ class _Extract:
             )
 
 
-def _locate(
-    found: Sequence[Frame], start: int, sizes: Sequence[int], name: str
-) -> tuple[_Extent, ...]:
+def _locate(found: SeekTable, sizes: Sequence[int], name: str) -> list[_Extent]:
     """Give each segment its frames; frames must begin and end where segments do."""
     extents: list[_Extent] = []
-    position = 0
+    listed = iter(found)
+    start = 0
     for size in sizes:
-        begin = start
-        while size > 0 and position < len(found):
-            size -= found[position].content
-            start += found[position].compressed
-            position += 1
-        if size:
+        begin, missing = start, size
+        while missing > 0 and (frame := next(listed, None)) is not None:
+            missing -= frame.content
+            start += frame.compressed
+        if missing:
             raise BundleCorrupt("the seek table does not fit the signed statement", where=name)
         extents.append(_Extent(begin, start))
-    if position != len(found):
+    if next(listed, None) is not None:
         raise TrailingData("the seek table lists frames after the last member", where=name)
-    return tuple(extents)
+    return extents
 
 
 class _Piped:
@@ -344,7 +341,7 @@ class StreamMedium:
 
     def finish(self) -> None:
         _read_end(self._reader)
-        expected = frames.compose_seek_table(self._reader.frames)
+        expected = self._reader.frames.to_bytes()
         found = self._stream.read(len(expected))
         if len(found) < len(expected):
             raise BundleTruncated("the file ends before its seek table does", where=self.name)

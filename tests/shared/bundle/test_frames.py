@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airgap_shared.bundle import frames
-from airgap_shared.bundle.frames import Frame
 from airgap_shared.errors import (
     AirgapError,
     BundleCorrupt,
@@ -16,9 +15,6 @@ from airgap_shared.errors import (
     NotABundle,
     WindowTooLarge,
 )
-
-U32 = st.integers(0, 2**32 - 1)
-FRAMES = st.lists(st.builds(Frame, U32, U32), max_size=20)
 
 
 def header_of(frame: bytes) -> frames.FrameHeader:
@@ -141,67 +137,3 @@ def test_any_three_bytes_are_a_bounded_block_or_refused(data: bytes) -> None:
         found = frames.parse_block_header(data)
         assert found.size == (1 if kind == 1 else size)
         assert (found.raw, found.last) == (kind == 0, bool(value & 1))
-
-
-@given(FRAMES)
-def test_a_seek_table_is_written_and_read(listed: list[Frame]) -> None:
-    raw = frames.compose_seek_table(listed)
-    assert frames.seek_table_size(raw[-frames.FOOTER_SIZE :]) == len(raw)
-    assert frames.parse_seek_table(raw) == tuple(listed)
-    content = zstandard.compress(b"content")
-    assert zstandard.ZstdDecompressor().decompress(content + raw) == b"content"
-
-
-def test_the_seek_table_by_its_specification() -> None:
-    raw = frames.compose_seek_table([Frame(0x11223344, 0x55667788)])
-    assert raw.hex() == "5e2a4d181100000044332211887766550100000000b1ea928f"
-
-
-@given(FRAMES, st.data())
-def test_a_damaged_seek_table_is_refused_or_another_list(
-    listed: list[Frame], data: st.DataObject
-) -> None:
-    raw = bytearray(frames.compose_seek_table(listed))
-    position = data.draw(st.integers(0, len(raw) - 1))
-    raw[position] ^= 1 << data.draw(st.integers(0, 7))
-    entries = range(8, len(raw) - frames.FOOTER_SIZE)
-    if position in entries:
-        assert frames.parse_seek_table(bytes(raw)) != tuple(listed)
-    else:
-        with pytest.raises(BundleCorrupt):
-            frames.parse_seek_table(bytes(raw))
-
-
-@given(FRAMES, st.data())
-def test_a_seek_table_of_another_length_is_refused(
-    listed: list[Frame], data: st.DataObject
-) -> None:
-    raw = frames.compose_seek_table(listed)
-    cut = data.draw(st.integers(0, len(raw) - 1))
-    for found in (raw[:cut], raw[cut + 1 :], raw + b"\0", b"\0" + raw):
-        with pytest.raises(BundleCorrupt):
-            frames.parse_seek_table(found)
-
-
-@pytest.mark.parametrize(
-    "footer",
-    [
-        b"",
-        bytes(8),
-        bytes(9),
-        struct.pack("<IBI", 1, 0x80, 0x8F92EAB1),
-        struct.pack("<IBI", 1, 1, 0x8F92EAB1),
-        struct.pack("<IBI", 1, 0, 0x8F92EAB0),
-    ],
-)
-def test_a_file_without_a_seek_table(footer: bytes) -> None:
-    with pytest.raises(BundleCorrupt):
-        frames.seek_table_size(footer)
-
-
-def test_a_seek_table_cannot_claim_memory() -> None:
-    limit = frames.FRAME_COUNT_LIMIT
-    assert frames.seek_table_size(struct.pack("<IBI", limit, 0, 0x8F92EAB1)) == 17 + 8 * limit
-    for count in (limit + 1, 2**32 - 1):
-        with pytest.raises(LimitExceeded):
-            frames.seek_table_size(struct.pack("<IBI", count, 0, 0x8F92EAB1))
