@@ -25,6 +25,7 @@ from airgap_shared.bundle.graph import unique_blobs
 from airgap_shared.errors import (
     ContentRefused,
     RegistryAuthError,
+    RegistryIntegrity,
     RegistryRejected,
     TagImmutable,
 )
@@ -295,7 +296,7 @@ class AttachmentPush:
             if found is None:
                 return frozenset()
             return signatures_in(parse_manifest(found.raw, found.media_type))
-        except ContentRefused:
+        except (ContentRefused, RegistryIntegrity):
             return None
 
     def _attempt(self, one: PlacedAttachment, act: Callable[[], None]) -> None:

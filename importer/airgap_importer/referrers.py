@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 from airgap_importer.lookups import LenientLookup
 from airgap_shared.errors import (
-    LimitExceeded,
     ReferrersTagConflict,
     RegistryIntegrity,
     RegistryRejected,
@@ -179,7 +178,7 @@ class ReferrersKeeper:
 def _read(wanted: DueList, lookup: ImageLookup) -> ReferrersList:
     try:
         found = lookup.get_manifest(wanted.repository, wanted.tag)
-    except LimitExceeded as problem:
+    except RegistryIntegrity as problem:
         raise ReferrersTagConflict(
             f"the tag is no list of referrers: {problem.what}", where=wanted.where
         ) from problem

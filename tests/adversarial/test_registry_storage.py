@@ -121,8 +121,9 @@ class TestE16:
                 times=None,
             ),
             Rule(Rewrite(status=404), "GET", _BY_DIGEST, times=None),
+            Rule(Answer(200, {}, b"a" * (5 << 20)), "GET", _BY_DIGEST, times=None),
         ],
-        ids=["other bytes", "another digest", "another digest at once", "nothing"],
+        ids=["other bytes", "another digest", "another digest at once", "nothing", "too much"],
     )
     def test_is_noticed_before_a_release_tag_is_set(self, gate: Gate, rule: Rule) -> None:
         gate.proxy.add(rule)
@@ -138,6 +139,18 @@ class TestE16:
         done = gate.fails(24, "RegistryIntegrity", wrong=[_FIVE.digest])
         assert _FIVE.digest in done.err
         assert gate.proxy.mutations() == []
+
+
+@pytest.mark.parametrize("path", ["/airgap-receipts/manifests/", "/manifests/1$"])
+def test_e16_something_too_large_where_a_name_stands(gate: Gate, path: str) -> None:
+    """No bundle puts a manifest over 4 MiB anywhere: its sender has nothing to mend."""
+    succeeded(gate.apply())
+    gate.proxy.clear()
+    gate.proxy.add(Rule(Rewrite(headers={"Docker-Content-Digest": None}), "HEAD", path, times=None))
+    gate.proxy.add(Rule(Answer(200, {}, b"a" * (5 << 20)), "GET", path, times=None))
+    done = gate.fails(24, "RegistryIntegrity")
+    assert "over 4194304 bytes" in done.err
+    assert gate.proxy.mutations() == []
 
 
 def test_e16_a_keep_tag_that_is_taken_and_not_there(gate: Gate) -> None:

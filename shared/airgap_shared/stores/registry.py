@@ -58,6 +58,8 @@ class Registry:
         self.endpoint = endpoint
         settings = settings or ClientSettings()
         self._patience = settings.patience
+        # A target holds nothing so large of ours: that is its fault, in a source its maker's.
+        self._too_big = RegistryIntegrity if settings.writes else LimitExceeded
         self._transport = Transport(endpoint, credentials, context, settings)
         self._uploads = Uploads(endpoint, self._transport.exchange, settings.upload_hosts)
         self._allowance: Allowance | None = None
@@ -160,7 +162,7 @@ class Registry:
 
         Raises:
             ImageReferenceInvalid: no repository, tag or digest by the grammar.
-            LimitExceeded: it is over 4 MiB.
+            LimitExceeded: it is over 4 MiB; of a registry to write to, RegistryIntegrity.
             DigestMismatch: it does not have the digest that was asked for, or is announced as
                 another.
 
@@ -175,7 +177,7 @@ class Registry:
                 return None
             raw = answer.body(MANIFEST_LIMIT)
             if raw is None:
-                raise LimitExceeded(f"a manifest over {MANIFEST_LIMIT} bytes", where=request.where)
+                raise self._too_big(f"a manifest over {MANIFEST_LIMIT} bytes", where=request.where)
             media_type = answer.headers.get("content-type", "")
             return FetchedManifest(raw, media_type, Digest.of(raw)), _announced(answer)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ from airgap_shared.errors import (
 from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
 from airgap_shared.stores.registry import Registry
-from support.clients import body_of, http_client
+from support.clients import IMPATIENT, body_of, http_client
 from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
 from support.fault_proxy import MakeProxy
 from support.faults import Answer, FlipByte, Rewrite, Rule
@@ -107,9 +108,12 @@ def test_a_manifest_over_the_limit_is_not_read(
 ) -> None:
     push_image(registry.host, "app", "1", INDEX)
     huge = Rewrite(body=b" " * ((4 << 20) + 1))
-    proxy = make_proxy(registry.host, Rule(huge, "GET", "manifests"))
-    with http_client(proxy.host) as client, pytest.raises(LimitExceeded):
-        client.get_manifest("app", "1")
+    proxy = make_proxy(registry.host, Rule(huge, "GET", "manifests", times=None))
+    reading = replace(IMPATIENT, writes=False)
+    with http_client(proxy.host, settings=reading) as source, pytest.raises(LimitExceeded):
+        source.get_manifest("app", "1")
+    with http_client(proxy.host) as target, pytest.raises(RegistryIntegrity):
+        target.get_manifest("app", "1")
 
 
 @pytest.mark.parametrize("missing", ["Docker-Content-Digest", "Content-Length", "Content-Type"])
