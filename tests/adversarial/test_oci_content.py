@@ -19,10 +19,13 @@ from support.docker_registry import DockerRegistry
 from support.fault_proxy import FaultProxy
 from support.hostile import Draft, Key, Member, blob_path
 from support.images import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
     OCI_INDEX,
     OCI_MANIFEST,
     OCI_TAR_GZIP,
     BuiltImage,
+    ImageStyle,
     digest_of,
     make_image,
     make_index,
@@ -33,7 +36,7 @@ from support.journey import Journey, deployment, refused, succeeded
 from support.judging import judge_cost, judge_failure
 from support.large import write_large_bundle
 from support.loopback_server import LoopbackHandler, LoopbackServer
-from support.pushing import fetch_blob, fetch_manifest, has_blob
+from support.pushing import fetch_blob, fetch_manifest, has_blob, push_image
 from support.victim import Victim
 
 _NAME = "docker.io/team/app:1"
@@ -127,6 +130,42 @@ def test_c02_a_layer_of_another_size_than_its_descriptor(
     victim.resists_draft(_signed_with(change), key, 13, "SizeMismatch")
 
 
+class TestC02:
+    """Descriptors that are wrong beside one of the same digest that is right."""
+
+    @pytest.mark.parametrize("first", [True, False])
+    def test_a_layer(self, victim: Victim, key: Key, first: bool) -> None:
+        def change(manifest: Document) -> None:
+            layer = manifest["layers"][0]
+            manifest["layers"].insert(0 if first else 1, {**layer, "size": layer["size"] + 5})
+
+        victim.resists_draft(_signed_with(change), key, 14, "AmbiguousManifest")
+
+    def test_a_config_that_is_a_layer(self, victim: Victim, key: Key) -> None:
+        def change(manifest: Document) -> None:
+            manifest["layers"].append({**manifest["config"], "size": 1})
+
+        victim.resists_draft(_signed_with(change), key, 14, "AmbiguousManifest")
+
+    @pytest.mark.parametrize("wrong", [{"size": 7}, {"mediaType": OCI_INDEX}])
+    def test_a_manifest_of_an_index(self, victim: Victim, key: Key, wrong: Document) -> None:
+        def change(index: Document) -> None:
+            index["manifests"].insert(0, {**index["manifests"][0], **wrong})
+
+        index = _doctored(make_index([make_image([b"a"])]), change)
+        victim.resists_draft(_draft(index), key, 14, "AmbiguousManifest")
+
+    def test_two_that_are_right(self, victim: Victim, key: Key) -> None:
+        def change(index: Document) -> None:
+            arm = {"os": "linux", "architecture": "arm64"}
+            index["manifests"].append({**index["manifests"][0], "platform": arm})
+
+        image = _doctored(
+            make_image([b"a"]), lambda manifest: manifest["layers"].append(manifest["layers"][0])
+        )
+        victim.accepts(_draft(_doctored(make_index([image]), change)), key)
+
+
 class TestC03:
     """A manifest that names content which is not there."""
 
@@ -208,6 +247,64 @@ class TestC05:
         image = make_image([b"content"])
         raw = image.raw.replace(b'"schemaVersion": 2', b'"schemaVersion": 2, "layers": []')
         victim.resists_draft(_draft(replace(image, raw=raw)), key, 14, "DuplicateJSONKey")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda manifest: manifest.update(Layers=[manifest["layers"][0]]),
+            lambda manifest: manifest.update({"layer\u017f": []}),
+            lambda manifest: manifest.update(MANIFESTS=[]),
+            lambda manifest: manifest.update(Config=manifest["config"]),
+            lambda manifest: manifest.update(MediaType=OCI_INDEX),
+            lambda manifest: manifest.update(Subject=None),
+            lambda manifest: manifest["layers"][0].update(Digest=digest_of(b"other")),
+            lambda manifest: manifest["layers"][0].update(Size=1),
+            lambda manifest: manifest["config"].update(URLs=["http://127.0.0.1:1/"]),
+            lambda manifest: manifest.update(x=1, X=2),
+        ],
+    )
+    def test_keys_that_only_some_readers_tell_apart(
+        self, victim: Victim, key: Key, change: Change
+    ) -> None:
+        victim.resists_draft(_signed_with(change), key, 14, "AmbiguousManifest")
+
+    def test_a_layer_that_was_not_signed_and_is_there(self, victim: Victim, key: Key) -> None:
+        """What Go's readers would pull: the registry has the layer and would take the manifest."""
+        other = make_image([b"not signed"])
+        push_image(victim.registry.host, "there/app", "old", other)
+        draft = _signed_with(lambda manifest: manifest.update(Layers=other.document["layers"]))
+        refused(victim.apply(draft.pack(key), namespace="there"), 14, "AmbiguousManifest")
+        assert ("there/app", "1") not in victim.registry.storage.all_tags()
+
+    def test_a_child_of_an_index(self, victim: Victim, key: Key) -> None:
+        index = _doctored(
+            make_index([make_image([b"a"])]),
+            lambda index: index["manifests"][0].update(DIGEST=digest_of(b"other")),
+        )
+        victim.resists_draft(_draft(index), key, 14, "AmbiguousManifest")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda index: index.update(Manifests=index["manifests"]),
+            lambda index: index["manifests"][0].update(Digest=digest_of(b"other")),
+            lambda index: index.update(layers=[]),
+        ],
+    )
+    def test_index_json(self, victim: Victim, key: Key, change: Change) -> None:
+        draft = _draft(make_image([b"content"]))
+        index = json.loads(draft.members[1].content)
+        change(index)
+        hostile = draft.changed(1, content=json.dumps(index).encode())
+        victim.resists_draft(hostile, key, 14, "AmbiguousManifest")
+
+    @pytest.mark.parametrize("kind", [DOCKER_MANIFEST, DOCKER_LIST])
+    def test_a_type_that_only_docker_could_name(self, victim: Victim, key: Key, kind: str) -> None:
+        image = make_image([b"a"], style=ImageStyle(docker=True))
+        if kind == DOCKER_LIST:
+            image = make_index([image], ImageStyle(docker=True))
+        untyped = _doctored(image, lambda document: document.pop("mediaType"))
+        victim.resists_draft(_draft(untyped), key, 14, "AmbiguousManifest")
 
 
 def test_c06_a_manifest_that_does_not_say_what_it_is(victim: Victim, key: Key) -> None:
@@ -441,6 +538,19 @@ def test_c14_a_manifest_of_an_unknown_kind(victim: Victim, key: Key, kind: str) 
     victim.resists_draft(draft, key, 14, "MediaTypeUnsupported")
 
 
+@pytest.mark.parametrize("version", [1, 3, "2", True, 2.0, None])
+@pytest.mark.parametrize("of_index", [False, True])
+def test_c14_a_schema_of_another_version(
+    victim: Victim, key: Key, version: object, of_index: bool
+) -> None:
+    image = make_image([b"content"])
+    changed = _doctored(
+        make_index([image]) if of_index else image,
+        lambda document: document.update(schemaVersion=version),
+    )
+    victim.resists_draft(_draft(changed), key, 14, "DocumentInvalid")
+
+
 class TestC17:
     """Indexes from which platforms were left out."""
 
@@ -491,6 +601,40 @@ def test_c19_blobs_named_by_sha512(victim: Victim, key: Key, piped: bool) -> Non
         name for name, link in victim.registry.storage.manifest_links() if link == image.digest
     )
     assert fetch_blob(victim.registry.host, repository, digest) == content
+
+
+class TestC19:
+    """Manifests named by sha512: no registry would find them by that name."""
+
+    @staticmethod
+    def _renamed(draft: Draft, image: BuiltImage) -> Draft:
+        """The draft with another name for the manifest of an image, wherever it is named."""
+        name = f"sha512:{hashlib.sha512(image.raw).hexdigest()}"
+        members = tuple(
+            replace(member, path=blob_path(name), signed={"digest": name})
+            if member.content == image.raw
+            else replace(
+                member, content=member.content.replace(image.digest.encode(), name.encode())
+            )
+            if member.role == "index"
+            else member
+            for member in draft.members
+        )
+        images = json.loads(json.dumps(draft.images).replace(image.digest, name))
+        return replace(draft, members=members, images=tuple(images))
+
+    def test_of_an_image(self, victim: Victim, key: Key) -> None:
+        image = make_image([b"content"])
+        hostile = self._renamed(_draft(image), image)
+        victim.resists_draft(hostile, key, 11, "StatementInvalid")
+
+    def test_of_an_index(self, victim: Victim, key: Key) -> None:
+        child = make_image([b"content"])
+        name = f"sha512:{hashlib.sha512(child.raw).hexdigest()}"
+        index = make_index([child])
+        index = replace(index, raw=index.raw.replace(child.digest.encode(), name.encode()))
+        victim.resists_draft(_draft(index), key, 14, "DigestUnsupported")
+        victim.resists_draft(self._renamed(_draft(index), child), key, 11, "StatementInvalid")
 
 
 class TestNamesOfImages:

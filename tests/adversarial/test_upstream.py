@@ -72,6 +72,9 @@ def _serve(vendor: Vendor, raw: bytes, media_type: str = OCI_MANIFEST) -> None:
     vendor.proxy.add(Rule(head, "HEAD", "/manifests/", times=None))
 
 
+_LAYER: Any = make_image([b"content"]).document["layers"][0]  # type: ignore[index]
+
+
 def _doctored(**changes: object) -> bytes:
     return json.dumps({**make_image([b"content"]).document, **changes}).encode()
 
@@ -172,6 +175,20 @@ class TestK11:
     def test_by_being_none(self, vendor: Vendor, raw: bytes, media_type: str, name: str) -> None:
         _serve(vendor, raw, media_type)
         vendor.fails(14, name, *(["DocumentInvalid"] if "html" in media_type else []))
+
+    @pytest.mark.parametrize(
+        ("changes", "name"),
+        [
+            ({"Layers": []}, "AmbiguousManifest"),
+            ({"schemaVersion": 1}, "DocumentInvalid"),
+            ({"schemaVersion": None}, "DocumentInvalid"),
+            ({"layers": [{**_LAYER, "Digest": digest_of(b"other")}]}, "AmbiguousManifest"),
+            ({"layers": [{**_LAYER, "size": 7}, _LAYER]}, "AmbiguousManifest"),
+        ],
+    )
+    def test_by_being_two(self, vendor: Vendor, changes: dict[str, object], name: str) -> None:
+        _serve(vendor, _doctored(**changes))
+        vendor.fails(14, name)
 
 
 class TestK01:

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from airgap_shared.bundle import names
 from airgap_shared.bundle.statement import BundledImage
-from airgap_shared.errors import MemberMismatch
+from airgap_shared.errors import AmbiguousManifest, MemberMismatch
 from airgap_shared.oci import mediatype
+from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields, parse_json
+from airgap_shared.oci.spelling import MANIFEST_KEYS, check_spelling
 
 
 def compose_index(images: Sequence[BundledImage], sizes: Mapping[Digest, int]) -> bytes:
@@ -37,22 +39,32 @@ def compose_index(images: Sequence[BundledImage], sizes: Mapping[Digest, int]) -
 
 
 def check_index(raw: bytes, images: Sequence[BundledImage], sizes: Mapping[Digest, int]) -> None:
-    """Raise :class:`MemberMismatch` unless index.json names exactly the statement's images.
+    """Prove that index.json names exactly the statement's images.
 
     What other tools read from the unpacked layout is then what was verified here.
+
+    Raises:
+        MemberMismatch: it names others, or content elsewhere.
+        AmbiguousManifest: other tools may read something else in it.
+        DocumentInvalid, DuplicateJSONKey, DigestUnsupported: it is no index at all.
+
     """
     fields = Fields(parse_json(raw, names.INDEX), names.INDEX)
+    check_spelling(fields, MANIFEST_KEYS)
+    if "layers" in fields or "config" in fields:
+        raise AmbiguousManifest("an index with layers", where=names.INDEX)
     kind = fields.optional_text("mediaType") or mediatype.OCI_INDEX
     if fields.count("schemaVersion") != 2 or kind != mediatype.OCI_INDEX:
         raise MemberMismatch("it is no OCI image index", where=names.INDEX)
-    entries = fields.records("manifests")
+    records = fields.records("manifests")
+    if any("urls" in record or "data" in record for record in records):
+        raise MemberMismatch("it refers to content elsewhere", where=names.INDEX)
+    entries = [Descriptor.from_fields(record) for record in records]
+    subject = fields.optional_record("subject")
+    if subject is not None:
+        Descriptor.from_fields(subject)
     found = {
-        (
-            entry.text("mediaType"),
-            entry.digest("digest"),
-            entry.count("size"),
-            entry.text_map("annotations").get(names.REF_NAME),
-        )
+        (entry.media_type, entry.digest, entry.size, entry.annotations.get(names.REF_NAME))
         for entry in entries
     }
     wanted: set[tuple[str, Digest, int, str | None]] = {
@@ -63,8 +75,6 @@ def check_index(raw: bytes, images: Sequence[BundledImage], sizes: Mapping[Diges
     wanted |= {(kind, root, sizes[root], None) for root, kind in _attached(images).items()}
     if found != wanted or len(entries) != len(wanted):
         raise MemberMismatch("it does not list the statement's images", where=names.INDEX)
-    if any("urls" in entry or "data" in entry for entry in entries):
-        raise MemberMismatch("it refers to content elsewhere", where=names.INDEX)
 
 
 def _attached(images: Sequence[BundledImage]) -> dict[Digest, str]:

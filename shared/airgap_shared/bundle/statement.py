@@ -257,11 +257,13 @@ def _member(entry: Fields) -> Member:
         entry.count("size"),
         entry.digest("digest"),
         role,
-        entry.optional_text("mediaType"),
+        entry.text("mediaType") if role is Role.MANIFEST else None,
     )
+    if role is Role.MANIFEST and member.digest.algorithm != "sha256":
+        entry.refuse("a manifest has to be named by its sha256", "digest")
     if not _path_fits(member):
         entry.refuse("a path that such a member cannot have", "path")
-    if (role is Role.MANIFEST) != (member.media_type is not None):
+    if role is not Role.MANIFEST and "mediaType" in entry.mapping:
         entry.refuse("manifests have a media type, other members have none", "mediaType")
     return member
 

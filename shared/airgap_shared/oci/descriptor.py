@@ -12,6 +12,7 @@ from airgap_shared.errors import DigestMismatch, DocumentInvalid
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields
 from airgap_shared.oci.platform import Platform
+from airgap_shared.oci.spelling import DESCRIPTOR_KEYS, PLATFORM_KEYS, check_spelling
 
 #: The largest integer that every reader of JSON reads alike (RFC 8259 §6, RFC 7493 §2.2).
 SIZE_LIMIT = 2**53 - 1
@@ -35,8 +36,10 @@ class Descriptor:
         Raises:
             DocumentInvalid, DigestUnsupported: a field is missing or has the wrong type.
             DigestMismatch: embedded ``data`` is not what the digest says.
+            AmbiguousManifest: a key that others take for another one.
 
         """
+        check_spelling(fields, DESCRIPTOR_KEYS)
         descriptor = cls(
             fields.text("mediaType"),
             fields.digest("digest"),
@@ -57,6 +60,7 @@ def _platform(fields: Fields) -> Platform | None:
     platform = fields.optional_record("platform")
     if platform is None:
         return None
+    check_spelling(platform, PLATFORM_KEYS)
     return Platform(
         platform.text("os"), platform.text("architecture"), platform.optional_text("variant")
     )

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from airgap_shared.errors import AmbiguousManifest, LimitExceeded, MediaTypeUnsupported
+from airgap_shared.errors import (
+    AmbiguousManifest,
+    DigestUnsupported,
+    LimitExceeded,
+    MediaTypeUnsupported,
+)
 from airgap_shared.oci import mediatype
 from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields, parse_json
+from airgap_shared.oci.spelling import MANIFEST_KEYS, check_spelling
 
 #: What registries are required to take, and the most they do (distribution-spec).
 MANIFEST_LIMIT = 4 * 1024 * 1024
@@ -73,7 +79,7 @@ def parse_manifest(raw: bytes, media_type: str | None, where: str = "") -> Manif
     """Read a manifest or an index, OCI or Docker schema 2.
 
     ``media_type`` is what the parent descriptor or the registry said; the body may leave its own
-    out, but where both speak they must agree.
+    out, unless it is Docker's, but where both speak they must agree.
 
     Raises:
         LimitExceeded: over 4 MiB or 10,000 descriptors.
@@ -85,7 +91,10 @@ def parse_manifest(raw: bytes, media_type: str | None, where: str = "") -> Manif
     if len(raw) > MANIFEST_LIMIT:
         raise LimitExceeded(f"a manifest of {len(raw)} bytes, over {MANIFEST_LIMIT}", where=where)
     fields = Fields(parse_json(raw, where), where)
+    check_spelling(fields, MANIFEST_KEYS)
     kind = _agreed_media_type(fields, media_type, where)
+    if fields.count("schemaVersion") != 2:
+        fields.refuse("expected 2", "schemaVersion")
     if kind in mediatype.INDEXES:
         return _parse_index(raw, kind, fields)
     return _parse_image(raw, kind, fields)
@@ -120,9 +129,11 @@ def _agreed_media_type(fields: Fields, told: str | None, where: str) -> str:
         raise AmbiguousManifest(
             f"its mediaType is {said[:100]!r} but it was announced as {told[:100]!r}", where=where
         )
-    kind = said or told or _guess(fields)
+    kind = said if said is not None else told or _guess(fields)
     if kind not in known:
         raise MediaTypeUnsupported(f"unsupported manifest type {kind[:100]!r}", where=where)
+    if said is None and kind in mediatype.SELF_NAMED:
+        raise AmbiguousManifest("a manifest of Docker's that does not say its type", where=where)
     return kind
 
 
@@ -140,6 +151,7 @@ def _parse_image(raw: bytes, kind: str, fields: Fields) -> Manifest:
         raise AmbiguousManifest("an image manifest with a list of manifests", where=fields.place)
     layers = tuple(Descriptor.from_fields(layer) for layer in _bounded(fields, "layers"))
     config = Descriptor.from_fields(fields.record("config"))
+    _check_repeated(((one.digest, one.size) for one in (config, *layers)), fields.place)
     return Manifest(
         raw,
         kind,
@@ -155,7 +167,8 @@ def _parse_image(raw: bytes, kind: str, fields: Fields) -> Manifest:
 def _parse_index(raw: bytes, kind: str, fields: Fields) -> Index:
     if "layers" in fields:
         raise AmbiguousManifest("an index with layers", where=fields.place)
-    manifests = tuple(Descriptor.from_fields(entry) for entry in _bounded(fields, "manifests"))
+    manifests = tuple(_child(entry) for entry in _bounded(fields, "manifests"))
+    _check_repeated(((one.digest, (one.size, one.media_type)) for one in manifests), fields.place)
     return Index(
         raw,
         kind,
@@ -166,6 +179,22 @@ def _parse_index(raw: bytes, kind: str, fields: Fields) -> Index:
         _subject(fields, kind),
         fields.optional_text("artifactType") or "",
     )
+
+
+def _child(fields: Fields) -> Descriptor:
+    """A manifest of an index; registries know manifests by their sha256 alone."""
+    child = Descriptor.from_fields(fields)
+    if child.digest.algorithm != "sha256":
+        raise DigestUnsupported("a manifest has to be named by its sha256", where=fields.place)
+    return child
+
+
+def _check_repeated(said: Iterable[tuple[Digest, object]], where: str) -> None:
+    """What stands twice has to be said to be the same twice: no more than one can be true."""
+    first: dict[Digest, object] = {}
+    for digest, what in said:
+        if first.setdefault(digest, what) != what:
+            raise AmbiguousManifest(f"it describes {digest} in two ways", where=where)
 
 
 def _subject(fields: Fields, kind: str) -> Descriptor | None:

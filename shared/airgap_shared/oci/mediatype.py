@@ -11,6 +11,8 @@ DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
+#: Of these nothing else but the body can say what it is.
+SELF_NAMED = frozenset({DOCKER_MANIFEST, DOCKER_LIST})
 IMAGE_CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 
 #: What is asked for, best first; always the whole list (docker-registry answers 404 otherwise).

@@ -9,7 +9,13 @@ import pytest
 
 from airgap_shared.bundle import names
 from airgap_shared.bundle.index import check_index, compose_index
-from airgap_shared.errors import AirgapError, DocumentInvalid, DuplicateJSONKey, MemberMismatch
+from airgap_shared.errors import (
+    AirgapError,
+    AmbiguousManifest,
+    DocumentInvalid,
+    DuplicateJSONKey,
+    MemberMismatch,
+)
 from support.bundles import Attached, make_contents
 from support.images import make_artifact, make_image, platform_index
 
@@ -70,6 +76,9 @@ def test_further_annotations_are_allowed() -> None:
         (lambda entries: entries[0].update(data="eA=="), MemberMismatch),
         (lambda entries: entries[0].pop("digest"), DocumentInvalid),
         (lambda entries: entries.append("x"), DocumentInvalid),
+        (lambda entries: entries[0].update(Digest=f"sha256:{'0' * 64}"), AmbiguousManifest),
+        (lambda entries: entries[0].update(platform={"OS": "linux"}), AmbiguousManifest),
+        (lambda entries: entries[0].update(platform="linux"), DocumentInvalid),
     ],
 )
 def test_an_index_that_names_anything_else_is_refused(
@@ -90,6 +99,12 @@ def test_an_index_that_names_anything_else_is_refused(
         ({"schemaVersion": None}, DocumentInvalid),
         ({"mediaType": "text/html"}, MemberMismatch),
         ({"mediaType": 1}, DocumentInvalid),
+        ({"layers": []}, AmbiguousManifest),
+        ({"config": {}}, AmbiguousManifest),
+        ({"Manifests": []}, AmbiguousManifest),
+        ({"subject": {"Digest": ""}}, AmbiguousManifest),
+        ({"subject": "x"}, DocumentInvalid),
+        ({"MANIFE\u017fTS": None}, AmbiguousManifest),
     ],
 )
 def test_an_index_of_another_kind_is_refused(

@@ -61,8 +61,9 @@ STATEMENT = replace(
 )
 GOOD: Document = json.loads(STATEMENT.to_json())
 
+SHA256S = st.binary(min_size=32, max_size=32).map(lambda raw: Digest("sha256", raw.hex()))
 DIGESTS = st.one_of(
-    st.binary(min_size=32, max_size=32).map(lambda raw: Digest("sha256", raw.hex())),
+    SHA256S,
     st.binary(min_size=64, max_size=64).map(lambda raw: Digest("sha512", raw.hex())),
 )
 SIZES = st.integers(0, 2**40)
@@ -131,14 +132,16 @@ def statements(draw: st.DrawFn) -> Statement:
         members.append(
             Member(names.APPLICATION + path, draw(SIZES), draw(DIGESTS), Role.APPLICATION)
         )
-    digests = draw(st.lists(DIGESTS, max_size=6, unique=True))
-    split = draw(st.integers(0, len(digests)))
+    blob_digests = draw(st.lists(DIGESTS, max_size=3, unique=True))
+    manifest_digests = draw(
+        st.lists(SHA256S.filter(lambda one: one not in blob_digests), max_size=3, unique=True)
+    )
     kinds = st.sampled_from(sorted(mediatype.MANIFESTS | mediatype.INDEXES))
     manifests = [
         Member(names.blob_path(digest), draw(SIZES), digest, Role.MANIFEST, draw(kinds))
-        for digest in digests[:split]
+        for digest in manifest_digests
     ]
-    blobs = [Member(names.blob_path(d), draw(SIZES), d, Role.BLOB) for d in digests[split:]]
+    blobs = [Member(names.blob_path(d), draw(SIZES), d, Role.BLOB) for d in blob_digests]
     images: list[BundledImage] = []
     for source in draw(st.lists(SOURCES, max_size=3, unique=True)) if manifests else []:
         root = draw(st.sampled_from(manifests))
@@ -397,6 +400,7 @@ def application(path: str) -> Document:
 
 
 LAST = len(STATEMENT.members) - 1
+SHA512: Document = {"digest": f"sha512:{'0' * 128}", "path": f"blobs/sha512/{'0' * 128}"}
 
 
 @pytest.mark.parametrize(
@@ -440,10 +444,13 @@ def test_members_have_an_order_and_stand_once(change: Callable[[Document], objec
         ("manifest", {"path": f"blobs/sha256/{'0' * 64}"}),
         ("manifest", {"digest": f"sha256:{'0' * 64}"}),
         ("manifest", {"mediaType": None}),
+        ("manifest", SHA512),
         ("blob", {"path": f"blobs/sha256/{'0' * 64}"}),
         ("blob", {"path": f"blobs/sha256/{'0' * 64}/.."}),
         ("blob", {"digest": "md5:0"}),
         ("blob", {"mediaType": "application/x"}),
+        ("blob", {"mediaType": None}),
+        ("layout", {"mediaType": None}),
         ("blob", {"role": "signature"}),
         ("blob", {"role": "BLOB"}),
     ],

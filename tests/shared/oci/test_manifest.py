@@ -96,8 +96,112 @@ def test_indexes_are_read_and_their_bytes_kept(index: BuiltImage) -> None:
 def test_equal_blobs_and_children_count_once() -> None:
     image = parse_manifest(encoded({**BARE, "layers": [descriptor(2)] * 3}), None)
     assert len(image.blobs) == 2
-    index = parse_manifest(encoded({"manifests": [descriptor(1)] * 3}), None)
+    index = parse_manifest(encoded({**BARE_INDEX, "manifests": [descriptor(1)] * 3}), None)
     assert len(index.children) == 1
+
+
+@pytest.mark.parametrize(
+    ("bare", "key", "number", "change"),
+    [
+        (BARE, "layers", 2, {"size": 5}),
+        (BARE, "layers", 1, {"size": 5}),
+        (BARE_INDEX, "manifests", 1, {"size": 5}),
+        (BARE_INDEX, "manifests", 1, {"mediaType": mediatype.OCI_INDEX}),
+    ],
+)
+def test_what_stands_twice_has_to_say_the_same_twice(
+    bare: Mapping[str, object], key: str, number: int, change: dict[str, object]
+) -> None:
+    right = descriptor(number)
+    parse_manifest(encoded({**bare, key: [right, right]}), None)
+    for entries in ([right, {**right, **change}], [{**right, **change}, right]):
+        with pytest.raises(AmbiguousManifest, match="in two ways"):
+            parse_manifest(encoded({**bare, key: entries}), None)
+
+
+def test_a_layer_may_have_two_types_and_a_child_two_platforms() -> None:
+    layers = [descriptor(2), {**descriptor(2), "mediaType": "application/x"}]
+    assert len(parse_manifest(encoded({**BARE, "layers": layers}), None).blobs) == 2
+    platform = {"os": "linux", "architecture": "amd64"}
+    children = [descriptor(1), {**descriptor(1), "platform": platform}]
+    assert len(parse_manifest(encoded({**BARE_INDEX, "manifests": children}), None).children) == 1
+
+
+@pytest.mark.parametrize("version", [None, 0, 1, 3, "2", 2.0, True, [2]])
+@pytest.mark.parametrize("bare", [BARE, BARE_INDEX])
+def test_the_version_of_the_schema_is_two(bare: Mapping[str, object], version: object) -> None:
+    with pytest.raises(DocumentInvalid) as caught:
+        parse_manifest(encoded({**bare, "schemaVersion": version}), None, "m")
+    assert caught.value.where == "m.schemaVersion"
+
+
+def test_the_version_of_the_schema_has_to_be_there() -> None:
+    for bare in (BARE, BARE_INDEX):
+        without = {key: value for key, value in bare.items() if key != "schemaVersion"}
+        with pytest.raises(DocumentInvalid):
+            parse_manifest(encoded(without), None)
+
+
+@pytest.mark.parametrize(
+    ("bare", "kind"), [(BARE, mediatype.DOCKER_MANIFEST), (BARE_INDEX, mediatype.DOCKER_LIST)]
+)
+def test_manifests_of_docker_say_their_type(bare: Mapping[str, object], kind: str) -> None:
+    assert parse_manifest(encoded({**bare, "mediaType": kind}), None).media_type == kind
+    with pytest.raises(AmbiguousManifest, match="does not say its type"):
+        parse_manifest(encoded(bare), kind)
+
+
+def test_a_type_that_is_empty_is_none() -> None:
+    with pytest.raises(MediaTypeUnsupported):
+        parse_manifest(encoded({**BARE, "mediaType": ""}), None)
+
+
+def test_manifests_are_named_by_their_sha256() -> None:
+    child = {**descriptor(1), "digest": f"sha512:{'0' * 128}"}
+    with pytest.raises(DigestUnsupported) as caught:
+        parse_manifest(encoded({**BARE_INDEX, "manifests": [descriptor(2), child]}), None, "m")
+    assert caught.value.where == "m.manifests[1]"
+    parse_manifest(encoded({**BARE, "layers": [child]}), None)
+
+
+SPELLINGS: Mapping[str, tuple[dict[str, object], str]] = {
+    "layers": ({**BARE, "Layers": []}, "m"),
+    "manifests": ({**BARE, "MANIFESTS": None}, "m"),
+    "type": ({**BARE_INDEX, "MediaType": mediatype.OCI_MANIFEST}, "m"),
+    "long s": ({**BARE, "layer\u017f": []}, "m"),
+    "unknown": ({**BARE, "x": 1, "X": 2}, "m"),
+    "layer": ({**BARE, "layers": [{**descriptor(2), "Digest": "x"}]}, "m.layers[0]"),
+    "config": ({**BARE, "config": {**descriptor(2), "Size": 1}}, "m.config"),
+    "child": ({**BARE_INDEX, "manifests": [{**descriptor(2), "URLs": []}]}, "m.manifests[0]"),
+    "subject": ({**BARE, "subject": {**descriptor(2), "\u017fize": 1}}, "m.subject"),
+    "platform": (
+        {
+            **BARE_INDEX,
+            "manifests": [
+                {
+                    **descriptor(2),
+                    "platform": {"os": "linux", "architecture": "amd64", "OS": "windows"},
+                }
+            ],
+        },
+        "m.manifests[0].platform",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SPELLINGS)
+def test_keys_that_other_readers_take_for_others_are_refused(what: str) -> None:
+    document, where = SPELLINGS[what]
+    with pytest.raises(AmbiguousManifest, match="some readers take the key") as caught:
+        parse_manifest(encoded(document), None, "m")
+    assert caught.value.where == where
+
+
+def test_annotations_have_any_keys() -> None:
+    free = {"layers": "a", "Layers": "b", "LAYERS": "c"}
+    layers = [{**descriptor(2), "annotations": free}]
+    found = parse_manifest(encoded({**BARE, "annotations": free, "layers": layers}), None)
+    assert found.annotations == free
 
 
 @pytest.mark.parametrize("announced", [None, "", "text/plain", "text/plain; charset=utf-8"])
@@ -126,13 +230,13 @@ def test_an_announcement_that_says_nothing_is_no_contradiction(announced: str | 
         (BARE, "application/vnd.docker.distribution.manifest.v1+prettyjws", MediaTypeUnsupported),
         ({"layers": []}, None, MediaTypeUnsupported),
         ({}, None, MediaTypeUnsupported),
-        ({"layers": [], "config": None}, mediatype.OCI_MANIFEST, DocumentInvalid),
-        ({"config": descriptor()}, mediatype.OCI_MANIFEST, DocumentInvalid),
+        ({**BARE, "config": None}, mediatype.OCI_MANIFEST, DocumentInvalid),
+        ({**BARE, "layers": None}, mediatype.OCI_MANIFEST, DocumentInvalid),
         ({**BARE, "layers": [None]}, None, DocumentInvalid),
         ({**BARE, "layers": {}}, None, DocumentInvalid),
         ({**BARE, "annotations": {"a": 1}}, None, DocumentInvalid),
         ({**BARE, "mediaType": 1}, None, DocumentInvalid),
-        ({}, mediatype.OCI_INDEX, DocumentInvalid),
+        ({"schemaVersion": 2}, mediatype.OCI_INDEX, DocumentInvalid),
     ],
 )
 def test_what_could_be_read_in_two_ways_or_none_is_refused(
@@ -216,7 +320,8 @@ def test_what_a_manifest_refers_to_is_no_part_of_it(bare: Mapping[str, object]) 
 @pytest.mark.parametrize("kind", [mediatype.DOCKER_MANIFEST, mediatype.DOCKER_LIST])
 def test_manifests_of_docker_refer_to_nothing(kind: str) -> None:
     bare = BARE if kind == mediatype.DOCKER_MANIFEST else BARE_INDEX
-    assert parse_manifest(encoded({**bare, "subject": descriptor(9)}), kind).subject is None
+    raw = encoded({**bare, "mediaType": kind, "subject": descriptor(9)})
+    assert parse_manifest(raw, kind).subject is None
 
 
 @pytest.mark.parametrize("bare", [BARE, BARE_INDEX])
