@@ -67,10 +67,24 @@ def judge(gathered: Gathered, strict: bool) -> None:
 def _print_judged(
     gathered: Gathered, strict: bool, document: dict[str, object], text: str, form: Format
 ) -> None:
+    from airgap_shared.stores.redaction import without_accounts
+
+    shown = {key: _shown(value) for key, value in document.items()}
     refusal = _open(gathered) if strict else None
     if refusal is not None:
-        print_refused(refusal, document, text, form)
-    print_result(document, text, form)
+        print_refused(refusal, shown, without_accounts(text), form)
+    print_result(shown, without_accounts(text), form)
+
+
+def _shown(value: object) -> object:
+    """A part of a report without the passwords that stand in texts of manifests."""
+    from airgap_shared.stores.redaction import without_accounts
+
+    if isinstance(value, str):
+        return without_accounts(value)
+    if isinstance(value, dict):
+        return {key: _shown(one) for key, one in value.items()}
+    return [_shown(one) for one in value] if isinstance(value, list) else value
 
 
 def _open(gathered: Gathered) -> AirgapError | None:

@@ -311,12 +311,14 @@ def logout(
     """
     with command(form):
         from airgap_shared.console.access import credential_sources
+        from airgap_shared.oci.reference import without_user
         from airgap_shared.stores.authfile import remove_credential
 
         path = credential_sources(authfile).login_path()
         removed = remove_credential(path, host)
-        text = f"removed from {path}" if removed else f"nothing about {host} in {path}"
-        print_result({"host": host, "authfile": str(path), "removed": removed}, text, form)
+        shown = without_user(host)
+        text = f"removed from {path}" if removed else f"nothing about {shown} in {path}"
+        print_result({"host": shown, "authfile": str(path), "removed": removed}, text, form)
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ from support.fault_proxy import FaultProxy, MakeProxy
 from support.faults import Answer, DropAfterCommit, Echo, Hang, ResetRequest, Rewrite, Rule
 from support.gate import Gate
 from support.images import make_image
-from support.journey import Journey, refused, succeeded
+from support.in_process import run_here
+from support.journey import Journey, deployment, refused, succeeded, write_key_pair
 from support.token_server import MakeTokenServer, TokenPolicy, TokenServer
 from support.waiting import wait_until
 
@@ -352,3 +353,71 @@ class TestF13:
         done = refused(watched.gate.apply(), 21, "Denied")
         for secret in ("canary", _BASIC, _BASIC.rstrip("="), quote(_BASIC, safe="")):
             assert secret not in done.err
+
+
+_LOGIN = "bob:canary@reg.example"
+_PLACE = f"https://{_LOGIN}/x"
+
+
+def _kustomization(folder: Path, text: str) -> None:
+    (folder / "app").mkdir()
+    (folder / "app/kustomization.yaml").write_text(text)
+
+
+class TestAccountsBeforeHosts:
+    """Users and passwords in sources, names of images and arguments: refused or not, unseen."""
+
+    @pytest.mark.parametrize("form", _FORMS)
+    @pytest.mark.parametrize(
+        "text",
+        [
+            f"resources:\n- {_PLACE}\n",
+            "resources:\n- git::https://canary@git.example/x\n",
+            f"resources:\n- https://bob:{'canary' * 40}@git.example/x\n",
+            f"patches:\n- path: {_PLACE}\n",
+        ],
+    )
+    def test_of_remote_bases(self, tmp_path: Path, text: str, form: str) -> None:
+        _kustomization(tmp_path, text)
+        done = run_here(tmp_path, "airgap-bundle", "discover", "app", "--format", form)
+        refused(done, 14, "RemoteBaseForbidden")
+        assert "***@" in done.err
+        assert "canary" not in done.err + done.out
+
+    @pytest.mark.parametrize("form", _FORMS)
+    @pytest.mark.parametrize("image", [f"{_LOGIN}/a:1", f"{_PLACE}:1"])
+    @pytest.mark.parametrize("options", [(), ("--strict",), ("--why", f"{_LOGIN}/a:1")])
+    def test_of_images_in_manifests(
+        self, tmp_path: Path, image: str, options: tuple[str, ...], form: str
+    ) -> None:
+        (tmp_path / "app.yaml").write_text(deployment("web", image))
+        listed = ("airgap-bundle", "discover", "app.yaml", *options, "--format", form)
+        done = run_here(tmp_path, *listed)
+        assert "canary" not in done.err + done.out
+        assert options or "***@reg.example" in done.out
+        write_key_pair(tmp_path, "vendor")
+        named = ("--name", "shop", "--version", "1", "--key", "vendor.key", "-o", "out")
+        made = run_here(tmp_path, "airgap-bundle", "create", "app.yaml", *named, "--format", form)
+        refused(made, 14, "ImageReferenceInvalid")
+        assert "canary" not in made.err + made.out
+
+    @pytest.mark.parametrize("form", _FORMS)
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("airgap-bundle", "discover", _PLACE),
+            ("airgap-bundle", "discover", "--image", f"{_LOGIN}/a:1"),
+            ("airgap-bundle", "split", _PLACE, "--size", "4G", "-o", "out"),
+            ("airgap-import", "verify", _PLACE, "--key", "vendor.pub"),
+            ("airgap-import", "inspect", _PLACE, "too much", _PLACE),
+            ("airgap-import", "login", _LOGIN, "-u", "bob", "--password-stdin"),
+            ("airgap-import", "logout", _LOGIN),
+            ("airgap-import", "logout", f"https://{_LOGIN}"),
+            ("airgap-import", "mirrors", _PLACE, "--kind", "csv"),
+        ],
+    )
+    def test_of_arguments(self, tmp_path: Path, command: tuple[str, ...], form: str) -> None:
+        write_key_pair(tmp_path, "vendor")
+        done = run_here(tmp_path, *command, "--format", form, stdin=b"secret")
+        assert (done.code == 0) is ("logout" in command)
+        assert "canary" not in done.err + done.out

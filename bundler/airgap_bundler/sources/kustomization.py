@@ -13,6 +13,7 @@ from typing import Final
 from airgap_shared.errors import PluginForbidden, RemoteBaseForbidden
 from airgap_shared.kube.objects import ManifestFile
 from airgap_shared.kube.yamltext import read_documents, read_text
+from airgap_shared.stores.redaction import without_accounts
 
 #: Fields that list paths, or objects with one.
 _PATHS: Final = (
@@ -44,7 +45,7 @@ def refuse_unsafe(file: ManifestFile, exists: Callable[[str], bool]) -> None:
     documents = read_documents(read_text(file.content, file.path), file.path)
     fields = [one.value for one in documents if isinstance(one.value, Mapping)]
     remote = [
-        f"{field}: {text[:200]}"
+        f"{field}: {without_accounts(text)[:200]}"
         for document in fields
         for field, text in _paths(document)
         if _is_remote(text) and not exists(text)

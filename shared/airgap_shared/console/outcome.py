@@ -23,7 +23,7 @@ from airgap_shared.errors import (
     OutOfMemory,
     OutputNotWritable,
 )
-from airgap_shared.stores.redaction import hide
+from airgap_shared.stores.redaction import hide, without_accounts
 
 _JSON_FORMAT = 1
 _TEXT_LIMIT = 500
@@ -111,7 +111,7 @@ def describe(problem: AirgapError) -> str:
 
 
 def _one_line(text: str, limit: int) -> str:
-    return printable(text).replace("\n", " ")[:limit]
+    return printable(without_accounts(text)).replace("\n", " ")[:limit]
 
 
 def to_document(problem: AirgapError, code: int) -> dict[str, object]:
@@ -119,11 +119,11 @@ def to_document(problem: AirgapError, code: int) -> dict[str, object]:
     return {
         "name": problem.name,
         "exitCode": code,
-        "what": problem.what,
-        "where": problem.where,
-        "changed": problem.changed,
-        "nextStep": problem.next_step,
-        "details": list(problem.details),
+        "what": without_accounts(problem.what),
+        "where": without_accounts(problem.where),
+        "changed": without_accounts(problem.changed),
+        "nextStep": without_accounts(problem.next_step),
+        "details": [without_accounts(detail) for detail in problem.details],
     }
 
 
@@ -131,7 +131,7 @@ def _fail(problem: AirgapError, code: int, form: Format) -> None:
     try:
         if os.environ.get("AIRGAP_DEBUG"):
             # What libraries put into their exceptions may hold addresses with signatures in them.
-            _write(sys.stderr, printable(hide(traceback.format_exc())))
+            _write(sys.stderr, printable(without_accounts(hide(traceback.format_exc()))))
         _write(sys.stderr, describe(problem))
     except OSError:
         # Where nobody can be told any more, the code still tells.

@@ -19,6 +19,10 @@ _AUTHORIZATION = re.compile(
 )
 _COOKIE = re.compile(r"\b((?:set-)?cookie\s*:\s*)[^\r\n]+", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^/?#\s@]*@")
+_DIGESTS = ("sha256:", "sha512:")
+#: Before the host of an address; paths made of one have lost a slash.
+_URL_ACCOUNT = re.compile(rf"(:/{{1,2}})[^/?#\s]*@(?!{'|'.join(_DIGESTS)})")
+_WORD = re.compile(r"\S+")
 # To the end of the word, whether it is a query or not: one pass over text that is all "?".
 _QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>]*")
 
@@ -58,6 +62,27 @@ def hide(text: str) -> str:
     text = _COOKIE.sub(rf"\1{_HIDDEN}", text)
     text = _USERINFO.sub("", text)
     return _QUERY.sub(lambda found: "" if "=" in found[0] else found[0], text)
+
+
+def without_accounts(text: str) -> str:
+    """The same text without users and passwords before hosts, in addresses and in image names.
+
+    What stands before a digest stays.
+    """
+    return _WORD.sub(_without_account, _URL_ACCOUNT.sub(r"\1***@", text))
+
+
+def _without_account(found: re.Match[str]) -> str:
+    """A word; where it is none of an address and has a colon before an @, that was an account."""
+    word = found[0]
+    at = word.rfind("@")
+    while at >= 0 and word.startswith(_DIGESTS, at + 1):
+        at = word.rfind("@", 0, at)
+    colon, address = word.find(":", 0, max(at, 0)), word.find(":/", 0, max(at, 0))
+    if colon < 0 or address >= 0:
+        return word
+    opening = word[: len(word) - len(word.lstrip("'\"([{<"))]
+    return f"{opening}***{word[at:]}"
 
 
 def _spellings(text: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airgap_shared.stores.redaction import TEXT_LIMIT, Redactor, hide, readable
+from airgap_shared.stores.redaction import TEXT_LIMIT, Redactor, hide, readable, without_accounts
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,35 @@ def test_a_known_secret_is_hidden_in_other_spellings(spelling: Callable[[str], s
 def test_hiding_does_not_cut() -> None:
     text = "a" * 5000 + " https://u:p@h/?t=1"
     assert hide(text) == "a" * 5000 + " https://h/"
+
+
+_DIGEST = f"sha256:{'a' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://bob:canary@git.example/x?ref=1", "https://***@git.example/x?ref=1"),
+        ("git::https://canary@github.com/x/y@v1", "git::https://***@github.com/x/y@v1"),
+        ("https:/bob:canary@git.example/x", "https:/***@git.example/x"),
+        ("https://a:canary@h,https://b:can@ary@i", "https://***@h,https://***@i"),
+        ("'bob:canary@reg.example/a:1': no", "'***@reg.example/a:1': no"),
+        ("bob:can/ary@reg.example/a:1", "***@reg.example/a:1"),
+        ("bob:can@ary@reg.example:5000/a", "***@reg.example:5000/a"),
+        (f"bob:canary@reg/a:1@{_DIGEST}", f"***@reg/a:1@{_DIGEST}"),
+        (f"reg:5000/a/b:1@{_DIGEST} x", f"reg:5000/a/b:1@{_DIGEST} x"),
+        (f"docker://reg@{_DIGEST}", f"docker://reg@{_DIGEST}"),
+        ("https://github.com/x/y@v1", "https://github.com/x/y@v1"),
+        ("app.yaml:3: me@example.com", "app.yaml:3: me@example.com"),
+        ("git@github.com", "git@github.com"),
+    ],
+)
+def test_users_and_passwords_before_hosts_are_not_shown(text: str, shown: str) -> None:
+    assert without_accounts(text) == shown
+    assert without_accounts(shown) == shown
+
+
+@pytest.mark.parametrize("unit", ["@", "a:", ":/", "://a@", "a@sha256:", "a:b@ ", "/", "'"])
+def test_a_long_text_is_searched_for_accounts_once(unit: str) -> None:
+    # Anything that goes back over the text would not end with this many repetitions.
+    assert without_accounts(unit * 200_000)
