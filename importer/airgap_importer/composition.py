@@ -10,7 +10,7 @@ from airgap_importer.proof import Find, check_changes, promised_by
 from airgap_importer.relocation import Relocation
 from airgap_importer.rewriting import Overlay, compose_overlay
 from airgap_shared.bundle import names
-from airgap_shared.errors import DocumentInvalid, ManifestSourceInvalid
+from airgap_shared.errors import AirgapError, DocumentInvalid, ManifestSourceInvalid, RulesInvalid
 from airgap_shared.kube.documents import Manifest, load_manifest
 from airgap_shared.kube.imagefields import find_images
 from airgap_shared.kube.objects import ManifestFile
@@ -24,7 +24,7 @@ def compose(bundle: VerifiedBundle, relocation: Relocation, pull_secrets: Sequen
     Its notes begin with what of the files is no Kubernetes object, and so not deployed.
 
     Raises:
-        DocumentInvalid: a file of the application cannot be read.
+        DocumentInvalid: a file of the application, or its rules, cannot be read.
         OverlayRefused: the overlay would change anything else, or miss an image.
 
     """
@@ -39,10 +39,19 @@ def compose(bundle: VerifiedBundle, relocation: Relocation, pull_secrets: Sequen
 
 
 def search_of(bundle: VerifiedBundle) -> Find:
-    """The search for images that create used, by the rules file that travels along."""
+    """The search for images that create used, by the rules file that travels along.
+
+    Raises:
+        DocumentInvalid: the rules file cannot be read.
+
+    """
     if not bundle.rules:
         return find_images
-    return functools.partial(find_images, rules=parse_rules(bundle.rules, names.RULES))
+    try:
+        rules = parse_rules(bundle.rules, names.RULES)
+    except (ManifestSourceInvalid, RulesInvalid) as problem:
+        raise _senders(problem) from problem
+    return functools.partial(find_images, rules=rules)
 
 
 def _manifest(file: ManifestFile) -> Manifest:
@@ -50,11 +59,17 @@ def _manifest(file: ManifestFile) -> Manifest:
     try:
         return load_manifest(file)
     except ManifestSourceInvalid as problem:
-        raise DocumentInvalid(
-            problem.what,
-            where=problem.where,
-            next_step="ask the sender: the application in the bundle is not as it must be",
-        ) from problem
+        raise _senders(problem) from problem
+
+
+def _senders(problem: AirgapError) -> DocumentInvalid:
+    """A mistake in a file of one's own, as that of somebody else."""
+    return DocumentInvalid(
+        problem.what,
+        where=problem.where,
+        next_step="ask the sender: the application in the bundle is not as it must be",
+        details=problem.details,
+    )
 
 
 def _left_out(file: ManifestFile, manifest: Manifest) -> str:

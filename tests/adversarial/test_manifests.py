@@ -8,6 +8,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 
 from support.commands import Finished, Shell
 from support.docker_registry import DockerRegistry
-from support.hostile import Draft, Key
+from support.hostile import Draft, Key, Member
 from support.images import make_image
 from support.in_process import run_here
 from support.injection import Call, trace
@@ -587,6 +588,21 @@ class TestD15:
         number = next(n for n, m in enumerate(draft.members) if m.role == "application")
         succeeded(victim.apply(draft.changed(number, content=content).pack(key)))
         _assert_own(victim.folder / "deploy", victim.proxy.host)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [b"format: 2\n", b"- x\n", b"{", b"format: 1\nfields: [{path: '['}]\n", b"\xff", b"a: \x07"],
+)
+def test_rules_that_no_create_has_bundled_are_the_senders(
+    both: Both, key: Key, rules: bytes
+) -> None:
+    draft = Draft.of({_NAME: make_image([b"content"])}, {"app.yaml": _APP})
+    carried = Member("application/rules.yaml", rules, "rules")
+    draft = replace(draft, members=(*draft.members[:2], carried, *draft.members[2:]))
+    done = both.refuse_signed(draft, 14, "DocumentInvalid", "TextEncodingInvalid")
+    assert "application/rules.yaml" in done.err
+    assert "docs/rules.md" not in done.err
 
 
 _EVERYWHERE = """apiVersion: v1
