@@ -46,6 +46,7 @@ _DEPTH_LIMIT = 64
 _LONGEST_FLAG = 100
 _LAST_KEYS = frozenset(rule.suffix[-1] for rule in FIELD_RULES)
 _CRD: Final = "CustomResourceDefinition"
+_CRD_GROUP: Final = "apiextensions.k8s.io/"
 # Fields whose values are base64 (api/core/v1/types.go).
 _BASE64: Final = {"Secret": "data", "ConfigMap": "binaryData"}
 # OpenShift's way to point at an image: {kind: DockerImage, name: …}.
@@ -82,7 +83,7 @@ class _Search:
 
     def document(self, place: Place, value: object) -> None:
         """Search a whole document."""
-        if isinstance(value, Mapping) and value.get("kind") == _CRD:
+        if isinstance(value, Mapping) and _is_schema(value):
             self._schema(place, value)
         else:
             self._visit(place, value)
@@ -283,6 +284,13 @@ class _Search:
                 " expanded",
                 where=str(self._object),
             )
+
+
+def _is_schema(document: Mapping[str, object]) -> bool:
+    """Whether this is a CRD: others may call a kind of their own so."""
+    version = document.get("apiVersion")
+    is_theirs = isinstance(version, str) and version.startswith(_CRD_GROUP)
+    return is_theirs and document.get("kind") == _CRD
 
 
 def _built_in_rule(parts: Parts) -> FieldRule | None:

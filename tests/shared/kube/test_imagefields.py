@@ -574,6 +574,13 @@ def test_a_schema_is_no_image_but_its_defaults_may_be() -> None:
     assert untagged.verdict is Verdict.UNDECIDED
 
 
+@pytest.mark.parametrize("api", ["example.com/v1", "v1", "apiextensions.k8s.io.example.com/v1"])
+def test_a_kind_of_ones_own_is_no_schema_whatever_its_name(api: str) -> None:
+    pod: dict[str, object] = {"spec": {"containers": [{"name": "c", "image": "busybox"}]}}
+    (use,) = uses_in("CustomResourceDefinition", pod, api)
+    assert (use.text, use.verdict) == ("busybox", Verdict.IMAGE)
+
+
 def test_hidden_growth_is_stopped() -> None:
     text = "x" * 100_000
     many = "".join(f"  k{number}: *a\n" for number in range(900))
