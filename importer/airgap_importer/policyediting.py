@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airgap_shared.errors import PolicyInvalid, UsageError
@@ -19,7 +19,15 @@ from airgap_shared.trust.policyfile import compose_policy, parse_policy
 from airgap_shared.trust.policyupdate import check_revocations
 
 
-def edit_policy(path: Path, change: Callable[[TrustPolicy], TrustPolicy]) -> TrustPolicy:
+@dataclass(frozen=True, slots=True)
+class PolicyEdit:
+    """What was in force, and what takes or may take its place."""
+
+    before: TrustPolicy
+    after: TrustPolicy
+
+
+def edit_policy(path: Path, change: Callable[[TrustPolicy], TrustPolicy]) -> PolicyEdit:
     """Put the changed policy into force.
 
     Raises:
@@ -30,12 +38,10 @@ def edit_policy(path: Path, change: Callable[[TrustPolicy], TrustPolicy]) -> Tru
     with hold_policy(path) as held:
         changed = _valid(change(held.policy), held.policy.version + 1, path)
         held.replace(changed)
-    return changed
+    return PolicyEdit(held.policy, changed)
 
 
-def edit_draft(
-    draft: Path, path: Path, change: Callable[[TrustPolicy], TrustPolicy]
-) -> TrustPolicy:
+def edit_draft(draft: Path, path: Path, change: Callable[[TrustPolicy], TrustPolicy]) -> PolicyEdit:
     """Write what shall follow the policy in force: a new draft, or one that is there, changed.
 
     Raises:
@@ -49,7 +55,7 @@ def edit_draft(
     before = _draft_of(draft, current) if policy_exists(draft) else current
     changed = _valid(change(before), current.version + 1, draft)
     write_policy(draft, changed)
-    return changed
+    return PolicyEdit(current, changed)
 
 
 def _draft_of(path: Path, current: TrustPolicy) -> TrustPolicy:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from airgap_shared.oci.moment import format_time
 from airgap_shared.trust.policy import AppTrust, TrustPolicy
+from airgap_shared.trust.policychanges import PolicyChange
 
 
 def report_lines(policy: TrustPolicy) -> list[str]:
@@ -26,6 +29,19 @@ def report_lines(policy: TrustPolicy) -> list[str]:
         for quorum in policy.update_quorums
     ]
     return lines
+
+
+def change_lines(changes: Sequence[PolicyChange]) -> list[str]:
+    """What is otherwise than before."""
+    return ["changes:", *(f"  {change}" for change in changes)] if changes else ["changes: none"]
+
+
+def change_documents(changes: Sequence[PolicyChange]) -> list[dict[str, str]]:
+    """The same for programs."""
+    return [
+        {"kind": change.kind.value, "subject": change.subject, "what": change.what}
+        for change in changes
+    ]
 
 
 def _about(app: AppTrust) -> str:

@@ -272,14 +272,15 @@ def update(
         moment = parse_moment(now, "--now") if now else clock
         with hold_policy(policy) as held:
             if envelope.payload == compose_policy_statement(held.policy):
-                _print_policy(held.policy, f"{policy} is this version already", form)
+                _print_policy(held.policy, f"{policy} is this version already", form, held.policy)
                 return
             successor = accept_successor(envelope, held.policy, moment)
             acceptance = compose_acceptance(successor, moment, clock) if now else b""
             held.replace(successor.policy, raw, acceptance)
         by = ", ".join(key.key_id for key in successor.signers)
         judged = f", judged by --now {now}, which is recorded" if now else ""
-        _print_policy(successor.policy, f"{policy} was updated, signed by {by}{judged}", form)
+        done = f"{policy} was updated, signed by {by}{judged}"
+        _print_policy(successor.policy, done, form, held.policy)
 
 
 def _edit(
@@ -289,10 +290,11 @@ def _edit(
     from airgap_importer.policyediting import edit_draft, edit_policy
 
     if draft is None:
-        _print_policy(edit_policy(path, change), f"{path} was changed", form)
+        edit, done = edit_policy(path, change), f"{path} was changed"
     else:
+        edit = edit_draft(draft, path, change)
         done = f"wrote {draft}; {path} was not changed"
-        _print_policy(edit_draft(draft, path, change), done, form)
+    _print_policy(edit.after, done, form, edit.before)
 
 
 def _age(days: int | None) -> timedelta | None:
@@ -342,17 +344,23 @@ def _keys_named(policy: TrustPolicy, key_ids: list[str] | None) -> tuple[PublicK
     return tuple(dict.fromkeys(known[key_id] for key_id in key_ids))
 
 
-def _print_policy(policy: TrustPolicy, done: str, form: Format) -> None:
-    from airgap_importer.policyreport import report_lines
+def _print_policy(
+    policy: TrustPolicy, done: str, form: Format, before: TrustPolicy | None = None
+) -> None:
+    """Show a policy, and what of it is otherwise than before."""
+    from airgap_importer.policyreport import change_documents, change_lines, report_lines
     from airgap_shared.console.text import in_one_line
+    from airgap_shared.trust.policychanges import changes_between
     from airgap_shared.trust.policyedits import unreachable
     from airgap_shared.trust.policyfile import policy_document
 
     warnings = unreachable(policy)
-    lines = [done, "", *report_lines(policy), *(f"warning: {text}" for text in warnings)]
-    print_result(
-        {"policy": policy_document(policy), "warnings": warnings},
-        # No text of a policy or file name makes lines that are not ours.
-        "\n".join(map(in_one_line, lines)),
-        form,
-    )
+    document: dict[str, object] = {"policy": policy_document(policy), "warnings": warnings}
+    lines = [done, ""]
+    if before is not None:
+        changes = changes_between(before, policy)
+        document["changes"] = change_documents(changes)
+        lines += [*change_lines(changes), ""]
+    lines += [*report_lines(policy), *(f"warning: {text}" for text in warnings)]
+    # No text of a policy or file name makes lines that are not ours.
+    print_result(document, "\n".join(map(in_one_line, lines)), form)

@@ -251,6 +251,41 @@ class TestWhatIsNotGivenStays:
         assert after == before
 
 
+class TestChangesAreShown:
+    """Each command that changes a policy says what is otherwise, and what is less strict."""
+
+    def _changes(self, done: Finished) -> list[tuple[str, str]]:
+        changes = json.loads(succeeded(done).out)["changes"]
+        return [(change["kind"], change["subject"]) for change in changes]
+
+    def test_by_each_command(self, folder: Path) -> None:
+        json_form = ("--format", "json")
+        named = {name: f"key {key_id(folder, name)}" for name in NAMES}
+        end = ("--app", "shop", "--not-after", "2027-01-01")
+        done = here(folder, "add-key", "next.pub", *end, *json_form)
+        assert self._changes(done) == [("added", named["next"]), ("looser", "shop (any channel)")]
+        done = here(folder, "add-key", "next.pub", "--without", "not-after", *json_form)
+        assert self._changes(done) == [("looser", named["next"])]
+        done = here(folder, "add-app", "shop", "--threshold", "2", *json_form)
+        assert self._changes(done) == [("stricter", "shop (any channel)")]
+        stolen = ("revoke", key_id(folder, "stranger"), "--reason", "stolen")
+        assert self._changes(here(folder, *stolen, *json_form)) == [("revoked", named["stranger"])]
+        said = succeeded(here(folder, "add-app", "shop", "--threshold", "1")).out
+        assert "\nchanges:\n  looser: shop (any channel): keys that must sign: 2 → 1\n" in said
+        assert "\nchanges: none\n" in succeeded(here(folder, "add-app", "shop")).out
+
+    def test_by_an_update_and_of_a_draft_since_the_policy_in_force(self, folder: Path) -> None:
+        draft = ("--draft", "2.json", "--format", "json")
+        succeeded(here(folder, "add-app", "bank", *draft))
+        done = here(folder, "add-app", "shop", "--allow-rollback", *draft)
+        expected = [("added", "application bank (any channel)"), ("looser", "shop (any channel)")]
+        assert sorted(self._changes(done)) == expected
+        succeeded(trust(folder, "sign", "2.json", "--key", "vendor.key", "-o", "2.dsse.json"))
+        update = ("update", "2.dsse.json", "--format", "json")
+        assert sorted(self._changes(here(folder, *update))) == expected
+        assert self._changes(here(folder, *update)) == []
+
+
 @pytest.mark.parametrize("days", ["0", "36501", "1000000000000", "9" * 40])
 def test_an_age_beyond_time_is_a_slip_on_the_command_line(folder: Path, days: str) -> None:
     before = tree_of(folder)

@@ -57,8 +57,8 @@ class AppTrust:
     allow_rollback: bool = False
     registry_prefix: str = ""
 
-    def covers(self, name: str, channel: str) -> bool:
-        """Whether this is about releases of that application in that channel."""
+    def covers(self, name: str | None, channel: str | None) -> bool:
+        """Whether this is about releases of that application in that channel; None: of any."""
         return self.name in (None, name) and self.channel in (None, channel)
 
     def __str__(self) -> str:
@@ -135,8 +135,11 @@ class TrustPolicy:
         """Whether this fingerprint is revoked."""
         return any(entry.key_id == key_id for entry in self.revoked)
 
-    def trust_in(self, name: str, channel: str) -> AppTrust | None:
-        """What is asked of an application in a channel: the entry that names most of the two."""
+    def trust_in(self, name: str | None, channel: str | None) -> AppTrust | None:
+        """What is asked of an application in a channel: the entry that names most of the two.
+
+        None stands for any application or channel that no other entry names.
+        """
         covering = [app for app in self.apps if app.covers(name, channel)]
         by_names = sorted(covering, key=lambda app: (app.name is None, app.channel is None))
         return by_names[0] if by_names else None
