@@ -86,12 +86,12 @@ def create(
         from airgap_shared.trust.policyfile import compose_policy, parse_policy
 
         public = tuple(dict.fromkeys(read_public_keys(keys)))
-        age, prefix = _age(max_age_days), _prefix(registry_prefix) or ""
+        age = _age(max_age_days)
         entries = tuple(
             AppTrust(
                 *(public, _app_name(name), channel, threshold, age),
                 allow_rollback=allow_rollback,
-                registry_prefix=prefix,
+                registry_prefix=registry_prefix or "",
             )
             for name in apps
         )
@@ -178,11 +178,11 @@ def add_app(
         from airgap_shared.trust.policyedits import AppTerms, with_app
 
         app = _app_name(name)
-        age, prefix = _age(max_age_days), _prefix(registry_prefix)
+        age = _age(max_age_days)
 
         def change(before: TrustPolicy) -> TrustPolicy:
             keys = _keys_named(before, key_ids)
-            terms = AppTerms(keys, threshold, age, allow_rollback, prefix, without or ())
+            terms = AppTerms(keys, threshold, age, allow_rollback, registry_prefix, without or ())
             return with_app(before, app, channel, terms)
 
         _edit(policy, draft, change, form)
@@ -306,14 +306,6 @@ def _age(days: int | None) -> timedelta | None:
     if not 1 <= days <= DAYS_LIMIT:
         raise UsageError(f"expected a number from 1 to {DAYS_LIMIT}", where="--max-age-days")
     return timedelta(days=days)
-
-
-def _prefix(text: str | None) -> str | None:
-    from airgap_shared.errors import UsageError
-
-    if text == "":
-        raise UsageError("expected HOST[:PORT][/PATH]", where="--registry-prefix")
-    return text
 
 
 def _app_name(name: str) -> str | None:

@@ -206,8 +206,8 @@ class TestWhatIsNotGivenStays:
         assert self._entry(folder) == whole
         succeeded(here(folder, "add-key", "vendor.pub", "--owner", "another"))
         assert self._entry(folder) == {**whole, "owner": "another"}
-        succeeded(here(folder, "add-key", "vendor.pub", "--without", "not-after", "--owner", ""))
-        assert self._entry(folder) == {"not_before": whole["not_before"]}
+        succeeded(here(folder, "add-key", "vendor.pub", "--without", "not-after"))
+        assert self._entry(folder) == {"owner": "another", "not_before": whole["not_before"]}
 
     def test_of_an_application(self, folder: Path) -> None:
         succeeded(here(folder, "add-key", "officer.pub", "--app", "shop"))
