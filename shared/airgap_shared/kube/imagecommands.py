@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from airgap_shared.kube.imagerules import COMMAND
-from airgap_shared.kube.imagetokens import Finding
+from airgap_shared.kube.imagetokens import Finding, names_registry
 
 # Every pattern here reads a text once, without going back: the texts may be hostile.
 _RUN = re.compile(r"\b(?:docker|podman|nerdctl|crictl)[ \t]+(?:run|pull|create)(?=[ \t])")
@@ -95,7 +95,8 @@ def _bases(text: str, plausible: Plausibility) -> Iterator[Finding]:
     stages = {_NO_IMAGE}
     for match in _FROM.finditer(text):
         image = match["image"]
-        if image not in stages and (is_dockerfile or ":" in image or "@" in image):
+        tells = is_dockerfile or ":" in image or "@" in image or names_registry(image)
+        if image not in stages and tells:
             yield from _command(image, match.start("image"), plausible)
         stages.add(match["stage"] or _NO_IMAGE)
 
