@@ -22,7 +22,7 @@ from airgap_shared.console.application import (
     run_application,
 )
 from airgap_shared.console.inspection import FormatOption, JobsOption
-from airgap_shared.console.outcome import Format, command, print_result
+from airgap_shared.console.outcome import NOTHING_CHANGED, Format, command, print_result
 from airgap_shared.console.signing import (
     PassphraseOption,
     SchemeChoice,
@@ -93,7 +93,7 @@ def keygen(
 
     Example: airgap-bundle keygen vendor
     """
-    with command(form):
+    with command(form, "nothing was written"):
         from airgap_shared.console.files import write_new_file
         from airgap_shared.console.signing import read_passphrase
         from airgap_shared.errors import AirgapError, UsageError
@@ -149,7 +149,7 @@ def discover(
 
     Example: airgap-bundle discover manifests/
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED, always=write_rules is None):
         gathered = _gather(sources, images, images_file, rules)
         if write_rules is not None:
             results.write_proposal(write_rules, gathered)
@@ -255,7 +255,7 @@ def create(
 
     Example: airgap-bundle create app/ --name shop --version 1.5.2 --key me.key -o shop.tar.zst
     """
-    with command(form):
+    with command(form, "no bundle was written", always=dry_run):
         from airgap_bundler import flags
         from airgap_bundler.choosing import compose_wishes, resolve
         from airgap_bundler.composing import TimeWishes, compose_contents

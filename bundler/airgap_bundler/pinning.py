@@ -19,6 +19,7 @@ from airgap_shared.errors import (
     ImagesUnresolved,
     LimitExceeded,
     RateLimited,
+    RegistryRejected,
     RegistryTimeout,
     RegistryUnavailable,
     SizeMismatch,
@@ -43,6 +44,7 @@ _LATER = (
     "log in, for registries allow more to those they know, or read from a --mirror, or run the "
     "same command again later: what was fetched stays"
 )
+_PUSH_AGAIN = "have the image pushed there again, or read it from a --mirror"
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +292,9 @@ def as_source_error(problem: AirgapError, where: str) -> AirgapError:
     if isinstance(problem, RateLimited):
         where = problem.where or where
         return UpstreamUnavailable(problem.what, where=where, next_step=_LATER)
+    if isinstance(problem, RegistryRejected) and problem.status == 404:
+        where = problem.where or where
+        return UpstreamNotFound(problem.what, where=where, next_step=_PUSH_AGAIN)
     if isinstance(problem, RegistryUnavailable | RegistryTimeout):
         kind: type[AirgapError] = UpstreamUnavailable
     elif isinstance(problem, DigestMismatch | SizeMismatch):

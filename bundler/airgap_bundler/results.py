@@ -99,7 +99,7 @@ def _open(gathered: Gathered) -> AirgapError | None:
         return None
     return UndecidedImages(
         f"{len(inventory.undecided)} image-like texts are undecided",
-        changed="nothing was written",
+        changed="no bundle was written",
         next_step="decide about each in a rules file (discover --write-rules proposes one),"
         " or leave --strict out",
         details=[

@@ -62,7 +62,7 @@ def sign(
     Example: airgap-bundle sign shop.tar.zst --key officer.key --verify-key vendor.pub \
         -o shop.dsse.json
     """
-    with command(form):
+    with command(form, "nothing was written"):
         from airgap_shared.bundle.admission import Gate
         from airgap_shared.console.files import open_medium, write_new_file
         from airgap_shared.console.report import statement_document, statement_text
@@ -129,7 +129,7 @@ def export_sigstore(
 
     Example: airgap-bundle export-sigstore shop.tar.zst --key vendor.pub -o shop
     """
-    with command(form):
+    with command(form, "nothing was written"):
         from airgap_shared.console.files import open_medium, write_new_file
         from airgap_shared.stores.opening import open_signed, open_statement
         from airgap_shared.trust.sigstore import compose_sigstore_bundle

@@ -58,7 +58,13 @@ from airgap_shared.console.inspection import (
     FormatOption,
     JobsOption,
 )
-from airgap_shared.console.outcome import Format, command, print_refused, print_result
+from airgap_shared.console.outcome import (
+    NOTHING_CHANGED,
+    Format,
+    command,
+    print_refused,
+    print_result,
+)
 from airgap_shared.console.trusting import (
     AppOption,
     KeysOption,
@@ -174,7 +180,7 @@ def apply(
     Example: airgap-import apply shop.tar.zst --key vendor.pub \
         --registry-endpoint registry.bank.example --image-namespace shop -o shop/
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED, always=dry_run):
         from airgap_importer.apply import Application, Choices
         from airgap_importer.creators import Creators
         from airgap_importer.history.folder import latest_seen
@@ -271,7 +277,7 @@ def login(
 
     Example: airgap-import login registry.bank.example -u robot --password-stdin < secret
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED):
         from airgap_shared.console.access import (
             RegistryOptions,
             credential_sources,
@@ -309,7 +315,7 @@ def logout(
 
     Example: airgap-import logout registry.bank.example
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED):
         from airgap_shared.console.access import credential_sources
         from airgap_shared.oci.reference import without_user
         from airgap_shared.stores.authfile import remove_credential

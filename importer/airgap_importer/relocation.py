@@ -27,6 +27,8 @@ from airgap_shared.oci.reference import (
 FORMAT = 1
 #: More components do not fit in the length of a path.
 _MAX_DEPTH = 128
+#: Of a DNS name (RFC 1035), and a port.
+_HOST_LIMIT = 253 + len(":65535")
 DEFAULT_NAMES = Names()
 
 
@@ -174,7 +176,7 @@ def _parse_endpoint(endpoint: str, namespace: str, plain_http: bool, option: str
         endpoint = endpoint[len(scheme) + 3 :]
     registry, _, prefix = endpoint.strip("/").partition("/")
     path = joined(prefix.strip("/"), namespace.strip("/")).strip("/")
-    if not is_valid_registry(registry):
+    if len(registry) > _HOST_LIMIT or not is_valid_registry(registry):
         raise UsageError(
             f"not a registry: {registry[:300]!r}",
             where=option,

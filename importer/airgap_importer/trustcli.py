@@ -25,7 +25,7 @@ from airgap_importer.trustoptions import (
     RollbackOption,
 )
 from airgap_shared.console.inspection import FormatOption
-from airgap_shared.console.outcome import Format, command, print_result
+from airgap_shared.console.outcome import NOTHING_CHANGED, Format, command, print_result
 from airgap_shared.console.signing import (
     PassphraseOption,
     SignerCommandOption,
@@ -79,7 +79,7 @@ def create(
 
     Example: airgap-import trust create -o policy.json --key vendor.pub --app shop
     """
-    with command(form):
+    with command(form, "nothing was written"):
         from airgap_shared.console.files import write_new_file
         from airgap_shared.stores.policystore import check_place
         from airgap_shared.trust.policy import AppTrust, TrustedKey, TrustPolicy
@@ -110,7 +110,7 @@ def show(policy: PolicyFileOption = DEFAULT_POLICY, form: FormatOption = Format.
 
     Example: airgap-import trust show
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED, always=True):
         from airgap_shared.stores.policystore import load_policy
 
         _print_policy(load_policy(policy), str(policy), form)
@@ -139,7 +139,7 @@ def add_key(
 
     Example: airgap-import trust add-key new.pub --app shop --owner 'vendor, 2027'
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED):
         from airgap_shared.trust.policyedits import KeyTerms, with_key
 
         (public,) = read_public_keys([key])
@@ -174,7 +174,7 @@ def add_app(
 
     Example: airgap-import trust add-app bank --key-id SHA256:… --threshold 1
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED):
         from airgap_shared.trust.policyedits import AppTerms, with_app
 
         app = _app_name(name)
@@ -200,7 +200,7 @@ def revoke(
 
     Example: airgap-import trust revoke SHA256:… --reason 'laptop stolen'
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED):
         from airgap_shared.trust.policy import Revocation
         from airgap_shared.trust.policyedits import with_revocation
         from airgap_shared.trust.policyfile import check_key_id
@@ -228,7 +228,7 @@ def sign(
 
     Example: airgap-import trust sign policy-4.json --key officer.key -o policy-4.dsse.json
     """
-    with command(form):
+    with command(form, "nothing was written"):
         from airgap_shared.console.files import write_new_file
         from airgap_shared.stores.policystore import load_policy
         from airgap_shared.trust.envelope import PAYLOAD_TYPE, Envelope
@@ -256,7 +256,7 @@ def update(
 
     Example: airgap-import trust update policy-4.dsse.json
     """
-    with command(form):
+    with command(form, "the policy in force was kept"):
         from airgap_shared.console.files import read_input
         from airgap_shared.stores.policystore import hold_policy
         from airgap_shared.trust.envelope import ENVELOPE_LIMIT, parse_envelope
@@ -267,7 +267,7 @@ def update(
         )
 
         raw = read_input(signed, ENVELOPE_LIMIT)
-        envelope = parse_envelope(raw)
+        envelope = parse_envelope(raw, str(signed))
         clock = clock_reading()
         moment = parse_moment(now, "--now") if now else clock
         with hold_policy(policy) as held:

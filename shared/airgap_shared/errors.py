@@ -14,11 +14,13 @@ class AirgapError(Exception):
     """A failure with a name, a place, what was and was not changed, and the next step.
 
     ``what`` is one sentence without a full stop; ``where`` a file, object, reference or host;
-    ``details`` further lines (one failure each) when several were found together. ``changed`` and
-    ``next_step`` may be filled in by a caller that knows more, through :meth:`explain`.
+    ``details`` further lines (one failure each) when several were found together. ``where``,
+    ``changed`` and ``next_step`` may be filled in by a caller that knows more, through
+    :meth:`explain`; ``advice`` is the next step where nobody knows a better one.
     """
 
     exit_code: ClassVar[int] = 1
+    advice: ClassVar[str] = "report it"
 
     def __init__(
         self,
@@ -41,8 +43,9 @@ class AirgapError(Exception):
         """The stable name of this failure, for people and for scripts."""
         return type(self).__name__
 
-    def explain(self, *, changed: str = "", next_step: str = "") -> None:
+    def explain(self, *, where: str = "", changed: str = "", next_step: str = "") -> None:
         """Fill in what the raiser could not know; what is already said stays."""
+        self.where = self.where or where
         self.changed = self.changed or changed
         self.next_step = self.next_step or next_step
 
@@ -54,6 +57,8 @@ class AirgapError(Exception):
 class InternalError(AirgapError):
     """A fault of this program."""
 
+    advice = "this is a fault of this program; run again with AIRGAP_DEBUG=1 and report it"
+
 
 # 2: usage, configuration, key files -------------------------------------------------------------
 
@@ -62,34 +67,49 @@ class UsageError(AirgapError):
     """The command line or a file it names asks for something impossible."""
 
     exit_code = 2
+    advice = "correct what is named, and run again"
 
 
 class NoTrustConfigured(UsageError):
     """Neither a key nor a policy says whom to trust."""
 
+    advice = "say whom to trust: --key FILE.pub or --policy FILE"
+
 
 class KeyFileInvalid(UsageError):
     """A key file cannot be used."""
+
+    advice = "check the file, or name another one"
 
 
 class SignerFailed(UsageError):
     """The program that should sign cannot be run, or gives no signature."""
 
+    advice = "run that program by itself, and mend it"
+
 
 class PolicyInvalid(UsageError):
     """A trust policy contradicts itself, cannot be read, or does not follow the one in force."""
+
+    advice = "mend the policy, or name another one"
 
 
 class ManifestSourceInvalid(UsageError):
     """A manifest given by the user cannot be read as Kubernetes reads it."""
 
+    advice = "mend that file"
+
 
 class RulesInvalid(UsageError):
     """A rules file has mistakes."""
 
+    advice = "mend the rules file"
+
 
 class CredentialsInvalid(UsageError):
     """Credentials cannot be read, or hold what no request can carry."""
+
+    advice = "mend the credentials file, or name another one"
 
 
 # 10: bundle format: copy the bundle again -------------------------------------------------------
@@ -99,6 +119,7 @@ class BundleFormatError(AirgapError):
     """The file is not a well-formed bundle."""
 
     exit_code = 10
+    advice = "copy it again"
 
 
 class NotABundle(BundleFormatError):
@@ -136,6 +157,8 @@ class EnvelopeInvalid(BundleFormatError):
 class FormatUnsupported(BundleFormatError):
     """A bundle of a later format, or one that needs what this tool does not know."""
 
+    advice = "use a newer airgap-import"
+
 
 class PartMissing(BundleFormatError):
     """A part of a split bundle is missing, cut off, or not the one that belongs there."""
@@ -152,6 +175,7 @@ class SignatureError(AirgapError):
     """The bundle is not signed the way this site trusts."""
 
     exit_code = 11
+    advice = "ask the sender; trying again does not help"
 
 
 class SignatureMissing(SignatureError):
@@ -205,14 +229,19 @@ class PolicyError(AirgapError):
     """A properly signed bundle that this site does not take."""
 
     exit_code = 12
+    advice = "ask the sender for a release that fits"
 
 
 class AppNotAllowed(PolicyError):
     """The policy does not allow this application, or not into this registry."""
 
+    advice = "if it is meant, have the policy changed"
+
 
 class AppMismatch(PolicyError):
     """The bundle is of another application than the one that was asked for."""
+
+    advice = "check that it is the right bundle"
 
 
 class BundleExpired(PolicyError):
@@ -221,6 +250,8 @@ class BundleExpired(PolicyError):
 
 class BundleStale(PolicyError):
     """The newest bundle that was imported is past its time: a newer one is due."""
+
+    advice = "import a newer bundle"
 
 
 class RollbackDetected(PolicyError):
@@ -238,9 +269,13 @@ class SequenceJump(PolicyError):
 class ClockSkew(PolicyError):
     """The bundle was made in the future, by this machine's clock."""
 
+    advice = "check the clock of this machine"
+
 
 class ClockWentBackwards(PolicyError):
     """The clock of this machine is behind the time it showed at an earlier import."""
+
+    advice = "check the clock of this machine"
 
 
 # 13: integrity: copy the bundle again -----------------------------------------------------------
@@ -250,6 +285,7 @@ class IntegrityError(AirgapError):
     """Bytes are not those that were promised."""
 
     exit_code = 13
+    advice = "copy it again"
 
 
 class DigestMismatch(IntegrityError):
@@ -267,6 +303,7 @@ class ContentRefused(AirgapError):
     """Content that is never accepted, whoever signed it."""
 
     exit_code = 14
+    advice = "have it corrected where it comes from"
 
 
 class LimitExceeded(ContentRefused):
@@ -312,6 +349,8 @@ class ImageReferenceInvalid(ContentRefused):
 class TargetCollision(ContentRefused):
     """Two different images would get the same name in the target registry."""
 
+    advice = "choose another --naming"
+
 
 class UnrewrittenImage(ContentRefused):
     """After rewriting, an image field does not point at verified content in the target."""
@@ -352,6 +391,8 @@ class PluginForbidden(ContentRefused):
 class UndecidedImages(ContentRefused):
     """--strict: image-like text was found that nobody has judged."""
 
+    advice = "decide about each in a rules file"
+
 
 # 20-25: registries ------------------------------------------------------------------------------
 
@@ -360,6 +401,7 @@ class RegistryError(AirgapError):
     """A registry could not be used."""
 
     exit_code = 20
+    advice = "run the same command again later"
 
 
 class RegistryUnavailable(RegistryError):
@@ -380,6 +422,7 @@ class RegistryAuthError(RegistryError):
     """The registry does not let this identity do this."""
 
     exit_code = 21
+    advice = "check the credentials, and what they allow"
 
 
 class AuthFailed(RegistryAuthError):
@@ -397,6 +440,7 @@ class RegistryRejected(RegistryError):
     """
 
     exit_code = 22
+    advice = "ask whoever keeps the registry"
     status: int = 0
 
 
@@ -416,18 +460,21 @@ class TagConflict(RegistryError):
     """A tag exists in the target and names something else."""
 
     exit_code = 23
+    advice = "decide: --move-tags, or another --image-namespace"
 
 
 class TagImmutable(RegistryError):
     """The registry does not let this tag be moved or written again."""
 
     exit_code = 23
+    advice = "decide: another rule for tags, or another --image-namespace"
 
 
 class RegistryIntegrityError(RegistryError):
     """The registry holds or returns other bytes than were pushed."""
 
     exit_code = 24
+    advice = "have the registry mended, and run again"
 
 
 class RegistryBlobCorrupt(RegistryIntegrityError):
@@ -442,6 +489,7 @@ class RegistryUnsafe(RegistryError):
     """Going on would send secrets or content where they do not belong."""
 
     exit_code = 25
+    advice = "ask whoever keeps the registry"
 
 
 class UnsafeUploadLocation(RegistryUnsafe):
@@ -459,9 +507,13 @@ class UnsafeTokenRealm(RegistryUnsafe):
 class TLSVerifyFailed(RegistryUnsafe):
     """The registry's certificate could not be verified."""
 
+    advice = "name the authority that signed its certificate: --ca-file FILE"
+
 
 class PlainHttpRefused(RegistryUnsafe):
     """The registry speaks plain http and nobody allowed that."""
+
+    advice = "if plain http is meant, allow it: --plain-http"
 
 
 # 30-32: local files, locks, state ---------------------------------------------------------------
@@ -471,46 +523,63 @@ class LocalError(AirgapError):
     """The local machine is in the way."""
 
     exit_code = 30
+    advice = "mend it, and run again"
 
 
 class DiskFull(LocalError):
     """No space left."""
 
+    advice = "make room, and run again"
+
 
 class OutOfMemory(LocalError):
     """No memory left."""
+
+    advice = "give the command more memory, then run it again; fewer --jobs need less"
 
 
 class MediaReadError(LocalError):
     """The medium could not be read."""
 
+    advice = "check the name, and that it can be read"
+
 
 class OutputNotWritable(LocalError):
     """An output file cannot be written."""
+
+    advice = "choose another place, or have it made writable"
 
 
 class OverlayNotWritable(LocalError):
     """The overlay directory cannot be written."""
 
+    advice = "choose another --output, or have it made writable"
+
 
 class StateNotWritable(LocalError):
     """What an import is remembered by cannot be written."""
 
+    advice = "have it made writable, or name another --state-dir"
+
 
 class OverlayNotOurs(LocalError):
     """The output directory holds something this tool did not make."""
+
+    advice = "choose another --output"
 
 
 class Locked(LocalError):
     """Another run is at work on the same place."""
 
     exit_code = 31
+    advice = "wait for the other run"
 
 
 class StateCorrupt(LocalError):
     """What an earlier run noted cannot be understood."""
 
     exit_code = 32
+    advice = "compare with a copy, or bring one back"
 
 
 # 40: the sources of create ----------------------------------------------------------------------
@@ -520,18 +589,25 @@ class SourceError(AirgapError):
     """An image could not be had from where it should come from."""
 
     exit_code = 40
+    advice = "check the source registry, and run again"
 
 
 class UpstreamUnavailable(SourceError):
     """A source registry could not be reached."""
 
+    advice = "run the same command again later"
+
 
 class UpstreamDigestMismatch(SourceError):
     """A source registry returned other bytes than the digest asks for."""
 
+    advice = "have the source registry mended, or bundle another digest"
+
 
 class UpstreamNotFound(SourceError):
     """An image, or a platform of it, does not exist where it should come from."""
+
+    advice = "check the name, and that the source registry holds it"
 
 
 class ImagesUnresolved(SourceError):
@@ -542,3 +618,4 @@ class Interrupted(AirgapError):
     """Stopped by a signal."""
 
     exit_code = 130
+    advice = "run the same command again to go on"

@@ -254,12 +254,12 @@ class TestK03:
             (ResetResponse(0), 40, ("UpstreamUnavailable",)),
             (Answer(429, {"Retry-After": "86400"}), 40, ("UpstreamUnavailable",)),
             (Answer(403), 21, ("Denied",)),
-            (Answer(404), (22, 40), ("UpstreamNotFound", "RegistryRejected")),
+            (Answer(404), 40, ("UpstreamNotFound",)),
         ],
         ids=["cut short", "told to wait for a day", "forbidden", "gone"],
     )
     def test_for_good(
-        self, hasty: Vendor, fault: Action, code: int | tuple[int, ...], names: tuple[str, ...]
+        self, hasty: Vendor, fault: Action, code: int, names: tuple[str, ...]
     ) -> None:
         image = make_image([generated_layer(1 << 20)])
         hasty.push(image)
@@ -267,6 +267,16 @@ class TestK03:
         hasty.fails(code, *names)
         hasty.proxy.clear()
         succeeded(hasty.create("team/app:1"))
+
+    @pytest.mark.parametrize("which", [0, 1], ids=["config", "layer"])
+    def test_by_having_lost_a_blob(self, hasty: Vendor, which: int) -> None:
+        image = make_image([generated_layer(1 << 20)])
+        hasty.push(image)
+        blob = list(image.blobs)[which]
+        hasty.proxy.add(Rule(Answer(404), "GET", blob, times=None))
+        done = hasty.fails(40, "UpstreamNotFound")
+        assert f"docker.io/team/app@{blob}" in done.err
+        assert " was written – have the image pushed there again" in done.err or "kept" in done.err
 
     def test_by_stalling(self, hasty: Vendor) -> None:
         image = make_image([generated_layer(1 << 20)])

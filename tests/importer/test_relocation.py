@@ -325,6 +325,8 @@ def test_plain_http_has_to_be_allowed() -> None:
         ("r.example\n", "shop", "--registry-endpoint"),
         ("registry", "shop", "--registry-endpoint"),
         ("index.docker.io", "shop", "--registry-endpoint"),
+        ("x" * 5000, "shop", "--registry-endpoint"),
+        ("r.example:" + "9" * 5000, "shop", "--registry-endpoint"),
         ("r.example", "Shop", "--image-namespace"),
         ("r.example", "a//b", "--image-namespace"),
         ("r.example", "..", "--image-namespace"),

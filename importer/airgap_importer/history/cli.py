@@ -17,7 +17,7 @@ from airgap_shared.console.application import (
     TokenHostsOption,
 )
 from airgap_shared.console.inspection import FormatOption
-from airgap_shared.console.outcome import Format, command, print_result
+from airgap_shared.console.outcome import NOTHING_CHANGED, Format, command, print_result
 from airgap_shared.console.trusting import PolicyOption, clock_reading, host_policy
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def status(
 
     Example: airgap-import status --fail-stale
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED, always=True):
         from datetime import timedelta
 
         from airgap_importer.history.folder import latest_seen
@@ -103,7 +103,7 @@ def audit(state_dir: StateDirOption = None, form: FormatOption = Format.TEXT) ->
 
     Example: airgap-import audit
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED, always=True):
         from airgap_importer.history.auditlog import check_end, read_entries
         from airgap_importer.history.folder import all_states
 
@@ -146,7 +146,7 @@ def rebuild(
     Example: airgap-import state rebuild --registry-endpoint registry.bank.example \
         --image-namespace shop --app shop
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED):
         import sys
 
         from airgap_importer.history.rebuilding import rebuild_state

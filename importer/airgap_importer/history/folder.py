@@ -244,4 +244,8 @@ def _folders(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as problem:
-        raise StateCorrupt(f"cannot be read: {problem.strerror}", where=str(folder)) from problem
+        raise StateCorrupt(
+            f"cannot be read: {problem.strerror}",
+            where=str(folder),
+            next_step="find out why this user cannot read it, then run again",
+        ) from problem

@@ -18,6 +18,7 @@ from airgap_importer.history.receipt import Receipt
 from airgap_importer.history.registryreceipt import RegistryReceipts
 from airgap_importer.history.state import ImportState
 from airgap_importer.relocation import Target
+from airgap_importer.story import telling
 from airgap_shared.errors import StateCorrupt, UsageError
 from airgap_shared.stores.ports import ImageTarget
 
@@ -56,15 +57,15 @@ def rebuild_state(
             next_step="the next import starts a new one; check by hand that it is the newest",
         )
     damaged = False
-    with locked_place(folder, str(target), app) as place:
+    with telling() as story, locked_place(folder, str(target), app) as place:
         try:
             state = load_state(folder, str(target), app)
-        except StateCorrupt as problem:
+        except StateCorrupt:
             if is_of_later_format(place):
-                problem.explain(changed="nothing was changed")
                 raise
             set_aside(place)
             damaged = True
+            story.changed = "the damaged state has another name; nothing else was changed"
             state = ImportState(str(target), app)
         known = state.channels.get(channel)
         if known is not None and known.sequence >= found.receipt.sequence:

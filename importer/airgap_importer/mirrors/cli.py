@@ -9,7 +9,7 @@ import typer
 
 from airgap_importer.mirrors.kind import Kind
 from airgap_shared.console.inspection import FormatOption
-from airgap_shared.console.outcome import Format, command, print_result
+from airgap_shared.console.outcome import NOTHING_CHANGED, Format, command, print_result
 
 
 def mirrors(
@@ -31,7 +31,7 @@ def mirrors(
 
     Example: airgap-import mirrors shop/ --kind crio > 50-shop.conf
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED, always=not write):
         from airgap_importer.mirrors.configurations import compose_configurations
         from airgap_importer.mirrors.folder import FOLDER, load_records, written_text
         from airgap_importer.overlay import open_overlay_directory

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from airgap_shared import __version__
 from airgap_shared.console.inspection import inspect, verify
 from airgap_shared.console.optionvalues import guard
-from airgap_shared.console.outcome import Format, command, print_text
+from airgap_shared.console.outcome import NOTHING_CHANGED, Format, command, print_text
 from airgap_shared.console.signals import silent_end
 from airgap_shared.console.streams import silence
 from airgap_shared.console.text import printable
@@ -123,7 +123,7 @@ def _refuse(problem: UsageRefused, given: Sequence[str]) -> None:
         except OSError:
             silence(sys.stderr)
         return
-    with command(_format_in(given)):
+    with command(_format_in(given), NOTHING_CHANGED, always=True):
         advice = ""
         if problem.ctx is not None:
             with suppress(OSError):

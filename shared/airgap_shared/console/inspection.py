@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airgap_shared.console.outcome import Format, command, print_result
+from airgap_shared.console.outcome import NOTHING_CHANGED, Format, command, print_result
 from airgap_shared.console.trusting import (
     AppOption,
     KeysOption,
@@ -55,7 +55,7 @@ def inspect(
 
     Example: airgap-import inspect shop.tar.zst
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED, always=True):
         from airgap_shared.console.files import open_medium
         from airgap_shared.console.report import statement_document, statement_text
         from airgap_shared.stores.opening import open_statement, read_statement
@@ -94,7 +94,7 @@ def verify(
 
     Example: airgap-import verify shop.tar.zst --key vendor.pub
     """
-    with command(form):
+    with command(form, NOTHING_CHANGED, always=True):
         from airgap_shared.console.files import open_medium
         from airgap_shared.console.progress import open_progress
         from airgap_shared.stores.opening import open_bundle, verify_blobs

@@ -24,6 +24,9 @@ def guard(command: Command, print_help: Callable[[str], None]) -> None:
         for parameter in command.params:
             if parameter.callback is None:
                 parameter.callback = _judge
+            if isinstance(parameter.type, TyperPath):
+                # Whoever reads the file knows what it means that it cannot be read.
+                parameter.type.readable = False
         help_option(["--help"])(command)
         command.params[-1].callback = _helping(print_help)
     if isinstance(command, TyperGroup):

@@ -25,6 +25,7 @@ from airgap_shared.errors import (
 )
 from airgap_shared.stores.redaction import hide, without_accounts
 
+NOTHING_CHANGED = "nothing was changed"
 _JSON_FORMAT = 1
 _TEXT_LIMIT = 500
 
@@ -72,6 +73,7 @@ def print_refused(
 
     In JSON it is one object, with the failure under ``error``.
     """
+    problem.explain(changed=NOTHING_CHANGED, next_step=problem.advice)
     failure = to_document(problem, problem.exit_code)
     print_result({**document, "error": failure}, text, form)
     with suppress(OSError):
@@ -80,26 +82,32 @@ def print_refused(
 
 
 @contextmanager
-def command(form: Format = Format.TEXT) -> Iterator[None]:
+def command(form: Format = Format.TEXT, changed: str = "", always: bool = False) -> Iterator[None]:
     """Turn every way a command can fail into one line and an exit code.
+
+    ``changed`` is what an error tells that does not itself say what was and was not changed: of a
+    command that changes something at its very end only, or, ``always``, nothing at all. Signals
+    and faults of the program can come after the end, and tell it only of the latter.
 
     No traceback reaches the user unless AIRGAP_DEBUG is set.
     """
+    stopped = changed if always else ""
     _leave_no_core()
     open_standard_streams()
     with raised_signals():
         try:
             yield
         except AirgapError as problem:
+            problem.explain(changed=changed)
             _fail(problem, problem.exit_code, form)
         except KeyboardInterrupt as stop:
-            _fail(_interrupted(stop), 128 + signal.SIGINT, form)
+            _fail(_interrupted(stop, stopped), 128 + signal.SIGINT, form)
         except Terminated as stop:
-            _fail(_interrupted(stop), 128 + stop.number, form)
+            _fail(_interrupted(stop, stopped), 128 + stop.number, form)
         except MemoryError as problem:
-            _fail(_no_memory(problem), OutOfMemory.exit_code, form)
+            _fail(_no_memory(problem, stopped), OutOfMemory.exit_code, form)
         except Exception as problem:
-            _fail(_internal(problem), InternalError.exit_code, form)
+            _fail(_internal(problem, stopped), InternalError.exit_code, form)
 
 
 def describe(problem: AirgapError) -> str:
@@ -128,6 +136,7 @@ def to_document(problem: AirgapError, code: int) -> dict[str, object]:
 
 
 def _fail(problem: AirgapError, code: int, form: Format) -> None:
+    problem.explain(next_step=problem.advice)
     try:
         if os.environ.get("AIRGAP_DEBUG"):
             # What libraries put into their exceptions may hold addresses with signatures in them.
@@ -148,34 +157,23 @@ def _write(stream: TextIO, text: str) -> None:
     print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
-def _interrupted(stop: BaseException) -> AirgapError:
+def _interrupted(stop: BaseException, changed: str) -> AirgapError:
     part()
-    return Interrupted(
-        "stopped by a signal",
-        changed=_changed(stop),
-        next_step="run the same command again to go on",
-    )
+    return Interrupted("stopped by a signal", changed=_noted(stop) or changed)
 
 
-def _no_memory(problem: BaseException) -> AirgapError:
-    return OutOfMemory(
-        "no memory is left",
-        changed=_changed(problem),
-        next_step="give the command more memory, then run it again; fewer --jobs need less",
-    )
+def _no_memory(problem: BaseException, changed: str) -> AirgapError:
+    return OutOfMemory("no memory is left", changed=_noted(problem) or changed)
 
 
-def _changed(stop: BaseException) -> str:
+def _noted(stop: BaseException) -> str:
     """What was changed before an interruption, which the notes on it say."""
     return "; ".join(getattr(stop, "__notes__", ()))
 
 
-def _internal(problem: Exception) -> AirgapError:
+def _internal(problem: Exception, changed: str) -> AirgapError:
     """Without its text: what libraries say may repeat a secret."""
-    return InternalError(
-        f"{type(problem).__name__} in {_origin(problem)}",
-        next_step="this is a fault of this program; run again with AIRGAP_DEBUG=1 and report it",
-    )
+    return InternalError(f"{type(problem).__name__} in {_origin(problem)}", changed=changed)
 
 
 def _origin(problem: Exception) -> str:

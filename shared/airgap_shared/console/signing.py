@@ -89,6 +89,12 @@ def load_key(path: Path, passphrase_file: Path | None) -> PrivateKey:
     from airgap_shared.trust.privatekey import parse_private_key
 
     pem = read_key_file(path)
+    if b"PUBLIC KEY" in pem:
+        raise KeyFileInvalid(
+            "this is a public key; the private one signs",
+            where=str(path),
+            next_step="name the private key, as keygen wrote it: PREFIX.key",
+        )
     if path.stat().st_mode & 0o077:
         raise KeyFileInvalid(
             "other users can read the private key", where=str(path), next_step=f"chmod 600 {path}"

@@ -71,7 +71,7 @@ def split(
 
     Example: airgap-bundle split shop.tar.zst --size 4G -o /media/stick/shop.tar.zst
     """
-    with command(form):
+    with command(form, "nothing was written"):
         from airgap_shared.console.files import refuse_part_name
         from airgap_shared.console.progress import open_progress
         from airgap_shared.stores.bundlewriter import PartialBundle

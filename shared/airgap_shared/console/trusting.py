@@ -130,7 +130,7 @@ class TrustOptions:
         from airgap_shared.trust.envelope import ENVELOPE_LIMIT, parse_envelope
 
         paths = self.signatures or ()
-        return tuple(parse_envelope(read_input(path, ENVELOPE_LIMIT)) for path in paths)
+        return tuple(parse_envelope(read_input(path, ENVELOPE_LIMIT), str(path)) for path in paths)
 
     def moment(self, clock: datetime) -> datetime:
         """The time to judge by: what ``--now`` says, or else the clock."""

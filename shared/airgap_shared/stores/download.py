@@ -64,7 +64,9 @@ class Download:
         """The offset at which the answer's body begins."""
         where = self.request.where
         if answer.status == 404:
-            raise RegistryRejected("the registry has no such blob", where=where)
+            missing = RegistryRejected("the registry has no such blob", where=where)
+            missing.status = answer.status
+            raise missing
         if answer.status == 416:
             raise SizeMismatch(f"the registry's blob has no byte {position}", where=where)
         if answer.status == 200:

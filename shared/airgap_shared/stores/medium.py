@@ -22,9 +22,12 @@ from airgap_shared.errors import (
     BundleCorrupt,
     BundleFormatError,
     BundleTruncated,
+    ContentRefused,
     IntegrityError,
     MediaReadError,
     NotABundle,
+    PolicyError,
+    SignatureError,
     TrailingData,
     UsageError,
 )
@@ -35,6 +38,7 @@ from airgap_shared.stores.joinedfile import JoinedFile, OpenFile
 from airgap_shared.trust.envelope import ENVELOPE_LIMIT
 
 _READ_SIZE = 1 << 19
+_OF_A_BUNDLE = (BundleFormatError, SignatureError, PolicyError, IntegrityError, ContentRefused)
 
 
 class Medium(Protocol):
@@ -111,6 +115,16 @@ def _open_file(path: Path) -> JoinedFile:
         ) from problem
 
 
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Say what bundle it is that an error is about which has no better place."""
+    try:
+        yield
+    except _OF_A_BUNDLE as problem:
+        problem.explain(where=name)
+        raise
+
+
 def _copy_again(parts: Sequence[str]) -> str:
     if len(parts) == 1:
         return f"the damage is in {parts[0]}: copy it again"
@@ -149,7 +163,8 @@ class FileMedium:
 
     def read_envelope(self) -> bytes:
         reader = FrameReader(_Extract(self, _Extent(0, self._size)))
-        content = _read_envelope(reader)
+        with naming(self.name):
+            content = _read_envelope(reader)
         self._envelope_frames = reader.frames
         return content
 
@@ -207,9 +222,10 @@ class FileMedium:
 
     @contextmanager
     def _blaming(self, extent: _Extent) -> Iterator[None]:
-        """Name the parts of a split bundle in which something is damaged."""
+        """Name the file in which something is damaged, and the parts of a split bundle."""
         try:
-            yield
+            with naming(self.name):
+                yield
         except (BundleFormatError, IntegrityError) as problem:
             if self._file.is_split():
                 paths = self._file.paths_at(extent.start, extent.end)
@@ -324,7 +340,8 @@ class StreamMedium:
         self._next = 0
 
     def read_envelope(self) -> bytes:
-        return _read_envelope(self._reader)
+        with naming(self.name):
+            return _read_envelope(self._reader)
 
     def expect(self, members: Sequence[Member]) -> None:
         self._members = tuple(members)
@@ -337,10 +354,12 @@ class StreamMedium:
             )
         # Before the first byte: a member that was begun cannot be begun again either.
         self._next += 1
-        yield from read_member(self._reader, self._members[position])
+        with naming(self.name):
+            yield from read_member(self._reader, self._members[position])
 
     def finish(self) -> None:
-        _read_end(self._reader)
+        with naming(self.name):
+            _read_end(self._reader)
         expected = self._reader.frames.to_bytes()
         found = self._stream.read(len(expected))
         if len(found) < len(expected):

@@ -22,7 +22,7 @@ from airgap_shared.oci.digest import Digest, ProvenChunks
 from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.oci.manifest import Index, Manifest, parse_manifest
 from airgap_shared.stores.concurrency import Stop, for_each
-from airgap_shared.stores.medium import Medium
+from airgap_shared.stores.medium import Medium, naming
 from airgap_shared.stores.progress import Progress, counted
 from airgap_shared.trust.envelope import Envelope, parse_envelope
 from airgap_shared.trust.unsealing import join_signatures, unseal
@@ -61,7 +61,8 @@ class VerifiedBundle:
 
 def read_statement(medium: Medium) -> Statement:
     """What a bundle says of itself, NOT verified: for display only."""
-    return parse_statement(parse_envelope(medium.read_envelope()).payload)
+    with naming(medium.name):
+        return parse_statement(parse_envelope(medium.read_envelope()).payload)
 
 
 def open_signed(medium: Medium, detached: Iterable[Envelope] = ()) -> tuple[Envelope, Statement]:
@@ -72,10 +73,11 @@ def open_signed(medium: Medium, detached: Iterable[Envelope] = ()) -> tuple[Enve
         AirgapError: it is no bundle, or a detached signature is not about it.
 
     """
-    envelope = join_signatures(parse_envelope(medium.read_envelope()), detached)
-    if not envelope.signatures:
-        raise SignatureMissing("the bundle carries no signature")
-    return envelope, parse_statement(envelope.payload)
+    with naming(medium.name):
+        envelope = join_signatures(parse_envelope(medium.read_envelope()), detached)
+        if not envelope.signatures:
+            raise SignatureMissing("the bundle carries no signature")
+        return envelope, parse_statement(envelope.payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +98,11 @@ def open_statement(
         AirgapError: of the groups 10–12, 14 and 30.
 
     """
-    envelope = join_signatures(parse_envelope(medium.read_envelope()), detached)
-    verified = unseal(envelope, gate.policy, gate.now)
-    statement = parse_statement(verified.payload)
-    return SignedStatement(envelope, statement, admit(verified, statement, gate))
+    with naming(medium.name):
+        envelope = join_signatures(parse_envelope(medium.read_envelope()), detached)
+        verified = unseal(envelope, gate.policy, gate.now)
+        statement = parse_statement(verified.payload)
+        return SignedStatement(envelope, statement, admit(verified, statement, gate))
 
 
 def open_bundle(

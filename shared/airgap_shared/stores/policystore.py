@@ -174,9 +174,11 @@ def _read(folder: int, path: Path) -> bytes:
     except FileNotFoundError as problem:
         raise _missing(path) from problem
     except OSError as problem:
-        what = "it is a link" if problem.errno == errno.ELOOP else str(problem.strerror)
+        is_link = problem.errno == errno.ELOOP
         raise PolicyInvalid(
-            f"cannot read: {what}", where=str(path), next_step="name the file itself"
+            f"cannot read: {'it is a link' if is_link else problem.strerror}",
+            where=str(path),
+            next_step="name the file itself" if is_link else "",
         ) from problem
     try:
         _check_owner(os.fstat(descriptor), path)

@@ -92,8 +92,10 @@ def _sign(payload: bytes, signer: Signer) -> Signature:
     return Signature(key.key_id, value)
 
 
-def parse_envelope(raw: bytes) -> Envelope:
+def parse_envelope(raw: bytes, file: str = "") -> Envelope:
     """Read an envelope strictly; extra fields are ignored as DSSE asks.
+
+    ``file`` names it in errors where it is one of its own.
 
     Raises:
         EnvelopeInvalid: not an envelope.
@@ -101,17 +103,18 @@ def parse_envelope(raw: bytes) -> Envelope:
         LimitExceeded: more than 16 MiB or 16 signatures.
 
     """
+    where = f"{file}: {_WHERE}" if file else _WHERE
     if len(raw) > ENVELOPE_LIMIT:
-        raise LimitExceeded(f"an envelope of {len(raw)} bytes, over {ENVELOPE_LIMIT}", where=_WHERE)
-    fields = Fields(parse_json(raw, _WHERE, EnvelopeInvalid), _WHERE, EnvelopeInvalid)
+        raise LimitExceeded(f"an envelope of {len(raw)} bytes, over {ENVELOPE_LIMIT}", where=where)
+    fields = Fields(parse_json(raw, where, EnvelopeInvalid), where, EnvelopeInvalid)
     entries = fields.records("signatures")
     if len(entries) > SIGNATURE_LIMIT:
-        raise LimitExceeded(f"{len(entries)} signatures, over {SIGNATURE_LIMIT}", where=_WHERE)
+        raise LimitExceeded(f"{len(entries)} signatures, over {SIGNATURE_LIMIT}", where=where)
     signatures = tuple(
         Signature(entry.optional_text("keyid") or "", _decode(entry, "sig")) for entry in entries
     )
     if any(len(signature.value) > SIGNATURE_BYTES_LIMIT for signature in signatures):
-        raise LimitExceeded(f"a signature over {SIGNATURE_BYTES_LIMIT} bytes", where=_WHERE)
+        raise LimitExceeded(f"a signature over {SIGNATURE_BYTES_LIMIT} bytes", where=where)
     return Envelope(fields.text("payloadType"), _decode(fields, "payload"), signatures)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer import Typer
 from typer._click.core import Command, Parameter
 from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
@@ -129,6 +130,20 @@ def _values() -> Iterator[tuple[tuple[str, ...], Parameter]]:
 
 
 VALUES = list(_values())
+
+
+@pytest.mark.parametrize("application", [airgap_bundler.cli.app, airgap_importer.cli.app])
+def test_whether_files_can_be_read_is_tried_by_whoever_reads_them(
+    application: Typer,
+) -> None:
+    """The parser has one error for all of them, and one exit code."""
+    command = get_command(application)
+    with pytest.raises(SystemExit):
+        command(["--version"])
+    tried = [one.type for _, below in _commands((), command) for one in below.params]
+    files = [kind for kind in tried if isinstance(kind, TyperPath)]
+    assert len(files) > 5
+    assert not any(kind.readable or kind.exists for kind in files)
 
 
 def _given(parameter: Parameter, value: str) -> tuple[str, ...]:

@@ -120,6 +120,41 @@ def test_a_failure_is_bounded() -> None:
     assert len(describe(problem)) < 5000
 
 
+def test_every_error_has_a_next_step_of_its_own_or_its_group() -> None:
+    for kind in all_errors():
+        assert kind is AirgapError or kind.advice != AirgapError.advice, kind
+        assert 0 < len(kind.advice) < 80 and not kind.advice.endswith("."), kind
+
+
+@pytest.mark.parametrize("form", Format)
+def test_every_error_names_what_was_changed_and_the_next_step(
+    capsys: pytest.CaptureFixture[str], form: Format
+) -> None:
+    for kind in all_errors() - {AirgapError}:
+        assert run(kind("what", where="there"), form, "nothing was changed") == kind.exit_code
+        out, err = capsys.readouterr()
+        told = f"error: {kind.__name__}: what (there) – nothing was changed – {kind.advice}\n"
+        assert err == told
+        if form is Format.JSON:
+            error = json.loads(out)["error"]
+            assert (error["changed"], error["nextStep"]) == ("nothing was changed", kind.advice)
+
+
+def test_what_an_error_says_itself_is_not_said_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(FULL, changed="nothing was written") == 13
+    assert capsys.readouterr().err == f"{describe(FULL)}\n"
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), KeyError("x")], ids=["signal", "fault"])
+def test_what_comes_at_any_moment_is_no_proof_that_nothing_was_changed(
+    capsys: pytest.CaptureFixture[str], stop: BaseException
+) -> None:
+    run(stop, changed="nothing was written")
+    assert "nothing" not in capsys.readouterr().err
+    run(stop, changed="nothing was changed", always=True)
+    assert " – nothing was changed – " in capsys.readouterr().err
+
+
 def test_a_failure_for_machines() -> None:
     assert to_document(FULL, 13) == {
         "name": "DigestMismatch",
@@ -134,13 +169,18 @@ def test_a_failure_for_machines() -> None:
 
 def test_what_is_said_already_stays() -> None:
     problem = UsageError("no", next_step="first")
-    problem.explain(changed="nothing", next_step="second")
-    assert (problem.changed, problem.next_step) == ("nothing", "first")
+    problem.explain(where="there", changed="nothing", next_step="second")
+    assert (problem.where, problem.changed, problem.next_step) == ("there", "nothing", "first")
 
 
-def run(problem: BaseException | None, form: Format = Format.TEXT) -> object:
+def run(
+    problem: BaseException | None,
+    form: Format = Format.TEXT,
+    changed: str = "",
+    always: bool = False,
+) -> object:
     try:
-        with command(form):
+        with command(form, changed, always):
             if problem is not None:
                 raise problem
     except SystemExit as end:
