@@ -12,13 +12,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from airgap_importer.attachmentplan import AttachmentsDue, PlacedAttachment, by_repository
+from airgap_importer.keeptags import is_kept, keep_tag
 from airgap_importer.lookups import LenientLookup
 from airgap_importer.pushplan import (
     PushPlan,
     RepositoryPlan,
-    is_kept,
     is_present,
-    keep_tag,
 )
 from airgap_importer.referrers import DueList, ReferrersKeeper, due_lists, lists_in
 from airgap_shared.bundle.graph import unique_blobs

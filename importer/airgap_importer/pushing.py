@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 
 from airgap_importer.attachmentpush import REFUSALS, AttachmentPush
 from airgap_importer.blobcontent import BlobContent
+from airgap_importer.keeptags import is_kept, keep_tag
 from airgap_importer.lookups import INTERNAL_ERROR
 from airgap_importer.pushplan import (
     BlobPlan,
     PushPlan,
     RepositoryPlan,
     is_held,
-    is_kept,
     is_present,
-    keep_tag,
 )
 from airgap_importer.readback import read_back
 from airgap_importer.referrers import ReferrersKeeper

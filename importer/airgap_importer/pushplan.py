@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from airgap_importer.attachmentplan import PlacedAttachment, by_repository
+from airgap_importer.keeptags import check_keep_tags, is_kept
 from airgap_importer.lookups import LenientLookup
 from airgap_importer.referrers import DueList, due_lists, lists_in
 from airgap_importer.releasetags import DueTag, ReleaseTags
@@ -163,11 +164,13 @@ class PushPlanner:
         """Ask the registry what is there.
 
         Raises:
+            TargetCollision: an image has the tag that has to keep something else.
             TagConflict: a tag names something else there, and ``move_tags`` is not said.
             ReferrersTagConflict: a tag that has to list referrers holds something else.
             AirgapError: of the groups 20–25.
 
         """
+        check_keep_tags(self._relocation.images.values(), placed, self._graph)
         release = ReleaseTags(self._tagged(), move_tags)
         due = release.due(self._lookup, self._jobs)
         roots = self._roots().items()
@@ -327,20 +330,6 @@ def is_present(
             next_step="delete the manifest there and run again",
         ) from problem
     return found is not None
-
-
-def keep_tag(digest: Digest) -> str:
-    """The tag that saves a manifest from a registry's garbage collection.
-
-    Not ``sha256-…``: that is the tag under which clients look for a manifest's referrers.
-    """
-    return f"airgap-{digest.hex[:120]}"
-
-
-def is_kept(target: ImageLookup, repository: str, manifest: Manifest | Index) -> bool:
-    """Whether the keep-tag of a manifest names it."""
-    found = target.head_manifest(repository, keep_tag(manifest.digest))
-    return found is not None and found.digest == manifest.digest
 
 
 def is_held(target: ImageLookup, repository: str, blob: Descriptor) -> bool:

@@ -659,6 +659,28 @@ class TestNamesOfImages:
         hostile = draft.changed(1, content=json.dumps(index).encode())
         victim.resists_draft(hostile, key, 10, "MemberMismatch")
 
+    @pytest.mark.parametrize("options", [(), ("--move-tags",)])
+    @pytest.mark.parametrize("of_child", [False, True])
+    def test_a_tag_that_has_to_keep_another_manifest(
+        self, victim: Victim, key: Key, options: tuple[str, ...], of_child: bool
+    ) -> None:
+        child, other = make_image([b"kept"]), make_image([b"other"])
+        kept = make_index([child]) if of_child else child
+        name = f"docker.io/team/app:airgap-{child.digest.partition(':')[2]}"
+        data = Draft.of({_NAME: kept, name: other}, _FILES).pack(key)
+        victim.proxy.clear()
+        done = refused(victim.apply(data, *options), 14, "TargetCollision")
+        assert _NAME in done.err
+        assert name in done.err
+        assert victim.proxy.mutations() == []
+
+    def test_a_tag_that_keeps_its_own_image(self, victim: Victim, key: Key) -> None:
+        image = make_image([b"kept by its name"])
+        name = f"docker.io/team/app:airgap-{image.digest.partition(':')[2]}"
+        files = {"app.yaml": deployment("web", name)}
+        draft = Draft.of({name: image, "docker.io/team/app:1": image}, files)
+        victim.accepts(draft, key)
+
     @pytest.mark.parametrize(
         "reference",
         [

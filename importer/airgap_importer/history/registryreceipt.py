@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from airgap_importer.assignments import RECEIPTS, parse_assignments
 from airgap_importer.history.receipt import Receipt, parse_receipt
-from airgap_importer.pushplan import keep_tag
+from airgap_importer.keeptags import keep_tag
 from airgap_importer.relocation import Target
 from airgap_shared.errors import (
     AirgapError,
