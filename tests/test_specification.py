@@ -24,11 +24,14 @@ def limits() -> dict[str, str]:
 def test_the_limits_are_those_of_the_specification() -> None:
     assert limits() == {
         "envelope": f"{envelope.ENVELOPE_LIMIT // _MIB} MiB",
+        "values in the envelope": f"{envelope.ENVELOPE_VALUE_LIMIT:,}",
         "signatures": f"{envelope.SIGNATURE_LIMIT}, each {envelope.SIGNATURE_BYTES_LIMIT:,} bytes",
         "members": f"{names.MEMBER_LIMIT:,}",
         "all members but blobs, together": f"{names.METADATA_LIMIT // _MIB} MiB",
         "a manifest or index": f"{manifest.MANIFEST_LIMIT // _MIB} MiB",
         "descriptors in one manifest": f"{manifest.DESCRIPTOR_LIMIT:,}",
+        "values in a manifest or index": f"{manifest.MANIFEST_VALUE_LIMIT:,}",
+        "values in the statement, in `index.json`, in the inventory": f"{names.VALUE_LIMIT:,} each",
         "nesting of indexes": f"{names.NESTING_LIMIT}",
         "attachments of one image": f"{names.ATTACHED_LIMIT:,}",
         "links in a chain of attachments": f"{names.ATTACHED_DEPTH}",

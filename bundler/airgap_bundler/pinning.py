@@ -31,7 +31,13 @@ from airgap_shared.oci import mediatype
 from airgap_shared.oci.descriptor import Descriptor
 from airgap_shared.oci.digest import Digest, verified_chunks
 from airgap_shared.oci.fields import Fields, parse_json
-from airgap_shared.oci.manifest import Index, Manifest, compose_subset, parse_manifest
+from airgap_shared.oci.manifest import (
+    MANIFEST_VALUE_LIMIT,
+    Index,
+    Manifest,
+    compose_subset,
+    parse_manifest,
+)
 from airgap_shared.oci.platform import Platform, is_platform
 from airgap_shared.oci.reference import Reference
 from airgap_shared.stores.concurrency import for_each
@@ -338,7 +344,7 @@ def _platform_of(manifest: Manifest, configs: Mapping[Digest, bytes]) -> Platfor
     if raw is None or manifest.config.media_type not in mediatype.IMAGE_CONFIGS:
         return None
     try:
-        fields = Fields(parse_json(raw, "config"), "config")
+        fields = Fields(parse_json(raw, "config", values=MANIFEST_VALUE_LIMIT), "config")
         return Platform.parse(
             "/".join(
                 text

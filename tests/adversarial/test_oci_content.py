@@ -507,6 +507,36 @@ def test_c12_embedded_data_that_is_something_else(
     victim.resists_draft(_draft(_doctored(make_image([layer]), change)), key, code, name)
 
 
+class TestManyValues:
+    """Manifests and indexes that are full of something nobody asked for."""
+
+    @staticmethod
+    def _filled(image: BuiltImage, count: int) -> BuiltImage:
+        junk = b',"x":[' + b"{}," * count + b"0]}"
+        return replace(image, raw=image.raw.rstrip()[:-1] + junk)
+
+    def test_cheaply(self, shell: Shell, key: Key) -> None:
+        indexes = [make_index([make_image([b"%d" % number])]) for number in range(3)]
+        draft = _draft(*(self._filled(one, 1_390_000) for one in indexes))
+        (shell.folder / "hostile.tar.zst").write_bytes(draft.pack(key))
+        command = ("airgap-import", "verify", "hostile.tar.zst", "--key", "vendor.pub")
+        judge_cost(refused(shell.run(*command, measure=True), 14, "LimitExceeded"))
+
+    @pytest.mark.parametrize("image", [make_image([b"a"]), make_index([make_image([b"a"])])])
+    def test_more_than_allowed(self, victim: Victim, key: Key, image: BuiltImage) -> None:
+        victim.accepts(_draft(self._filled(image, 1000)), key)
+        victim.resists_draft(_draft(self._filled(image, 125_001)), key, 14, "LimitExceeded")
+
+    def test_upstream(self, journey: Journey) -> None:
+        images = [platform_index(f"a{n}", "linux/amd64", "linux/arm64") for n in range(4)]
+        names = [f"team/app{number}:1" for number in range(len(images))]
+        for name, image in zip(names, images, strict=True):
+            journey.push(name, self._filled(image, 1_000_000))
+        journey.deploy(*names)
+        done = journey.create("--platform", "all", measure=True)
+        judge_cost(refused(done, 14, "LimitExceeded"))
+
+
 class TestC13:
     """Manifests as large as allowed, and one byte larger."""
 

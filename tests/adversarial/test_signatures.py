@@ -35,6 +35,7 @@ from support.hostile import (
 from support.images import make_image
 from support.in_process import run_here
 from support.journey import deployment, refused, succeeded
+from support.judging import judge_cost
 from support.policies import Document, app_entry, key_entry, policy_of, write_policy
 from support.victim import Victim
 
@@ -378,6 +379,45 @@ class TestEnvelopes:
         raw = seal(payload, key)
         twice = raw[:-1] + b', "payload": ""}'
         victim.resists(_sealed(draft, key, twice), (10, 14), "DuplicateJSONKey", "EnvelopeInvalid")
+
+
+class TestEnvelopesOfManyValues:
+    """A small file whose envelope unpacks to millions of values: refused before they are made."""
+
+    @staticmethod
+    def _filled(unit: bytes) -> bytes:
+        head = b'{"payload":"","payloadType":"\\u0041","signatures":[],"x":['
+        return head + unit * (((16 << 20) - 200) // len(unit)) + b"0]}"
+
+    @pytest.fixture
+    def shell(self, tmp_path: Path, key: Key) -> Shell:
+        (tmp_path / "vendor.pub").write_bytes(key.public_pem)
+        return Shell(tmp_path)
+
+    @pytest.mark.parametrize("command", ["verify", "inspect"])
+    @pytest.mark.parametrize("unit", [b"{},", b'"ab",', b'{"a":0},'], ids=["{}", "text", "keys"])
+    def test_in_the_bundle(self, shell: Shell, command: str, unit: bytes) -> None:
+        data = pack([segment_of(ENVELOPE, self._filled(unit))])
+        assert len(data) < 4096
+        (shell.folder / _BUNDLE).write_bytes(data)
+        trusted = ("--key", "vendor.pub") if command == "verify" else ()
+        done = shell.run("airgap-import", command, _BUNDLE, *trusted, measure=True)
+        judge_cost(refused(done, 14, "LimitExceeded"))
+
+    def test_beside_it(self, shell: Shell, draft: Draft, key: Key) -> None:
+        (shell.folder / _BUNDLE).write_bytes(draft.pack(key))
+        (shell.folder / "more.dsse.json").write_bytes(self._filled(b"[],"))
+        command = ("verify", _BUNDLE, "--key", "vendor.pub", "--signature", "more.dsse.json")
+        done = shell.run("airgap-import", *command, measure=True)
+        judge_cost(refused(done, 14, "LimitExceeded"))
+
+    @pytest.mark.parametrize("text", [b"\\ud83d\\ude00", b"\xf0\x9f\x98\x80\\u4e00"])
+    def test_one_long_text_that_takes_four_bytes_a_letter(self, shell: Shell, text: bytes) -> None:
+        head = b'{"payload":"","payloadType":"x","signatures":[],"x":"'
+        envelope = (head + text).ljust((16 << 20) - 200, b"a") + b'"}'
+        (shell.folder / _BUNDLE).write_bytes(pack([segment_of(ENVELOPE, envelope)]))
+        done = shell.run("airgap-import", "verify", _BUNDLE, "--key", "vendor.pub", measure=True)
+        judge_cost(refused(done, 11, "SignatureMissing"))
 
 
 def test_a02_a_key_of_another_application_only(victim: Victim, draft: Draft, key: Key) -> None:

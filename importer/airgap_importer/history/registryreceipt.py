@@ -29,6 +29,7 @@ from airgap_shared.errors import (
 )
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields, parse_json
+from airgap_shared.oci.manifest import MANIFEST_VALUE_LIMIT
 from airgap_shared.stores.ports import ImageTarget
 
 ARTIFACT_TYPE = "application/vnd.airgap-bundle.receipt.v1+json"
@@ -169,12 +170,16 @@ class RegistryReceipts:
         return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
     def _parse(self, raw: bytes) -> KeptReceipt:
-        fields = Fields(parse_json(raw, self.where), self.where)
+        document = parse_json(raw, self.where, values=MANIFEST_VALUE_LIMIT)
+        fields = Fields(document, self.where)
         annotations = fields.text_map("annotations")
         text = annotations.get(ANNOTATION)
         if text is None:
             fields.refuse("no receipt in it", f"annotations.{ANNOTATION}")
-        inner = Fields(parse_json(text.encode(), self.where, RegistryIntegrity), self.where)
+        inner = Fields(
+            parse_json(text.encode(), self.where, RegistryIntegrity, values=MANIFEST_VALUE_LIMIT),
+            self.where,
+        )
         receipt = parse_receipt(inner, RegistryIntegrity)
         if (receipt.app, receipt.channel) != (self.app, self.channel):
             fields.refuse("the receipt of another application or channel")

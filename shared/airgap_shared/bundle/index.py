@@ -46,10 +46,10 @@ def check_index(raw: bytes, images: Sequence[BundledImage], sizes: Mapping[Diges
     Raises:
         MemberMismatch: it names others, or content elsewhere.
         AmbiguousManifest: other tools may read something else in it.
-        DocumentInvalid, DuplicateJSONKey, DigestUnsupported: it is no index at all.
+        DocumentInvalid, DuplicateJSONKey, DigestUnsupported, LimitExceeded: it is no index at all.
 
     """
-    fields = Fields(parse_json(raw, names.INDEX), names.INDEX)
+    fields = Fields(parse_json(raw, names.INDEX, values=names.VALUE_LIMIT), names.INDEX)
     check_spelling(fields, MANIFEST_KEYS)
     if "layers" in fields or "config" in fields:
         raise AmbiguousManifest("an index with layers", where=names.INDEX)

@@ -29,6 +29,8 @@ ATTACHED_TO = "dev.airgap-bundle.attached-to"
 MEMBER_LIMIT = 100_000
 #: Everything a reader keeps in memory: the index, the manifests and the application's files.
 METADATA_LIMIT = 256 * 1024 * 1024
+#: Values of JSON in the statement, in index.json and in the inventory.
+VALUE_LIMIT = 1_000_000
 NESTING_LIMIT = 8
 #: Attachments of one image, and how long a chain of them may be (a signature of an SBOM is 2).
 ATTACHED_LIMIT = 1_000

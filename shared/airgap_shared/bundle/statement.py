@@ -155,7 +155,8 @@ def parse_statement(payload: bytes) -> Statement:
 
 
 def _parse(payload: bytes) -> Statement:
-    fields = Fields(parse_json(payload, _WHERE, StatementInvalid), _WHERE, StatementInvalid)
+    document = parse_json(payload, _WHERE, StatementInvalid, values=names.VALUE_LIMIT)
+    fields = Fields(document, _WHERE, StatementInvalid)
     if fields.text("_type") != names.STATEMENT_TYPE:
         fields.refuse("not an in-toto Statement v1", "_type")
     kind = fields.text("predicateType")

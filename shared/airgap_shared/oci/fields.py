@@ -5,27 +5,38 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import NoReturn, TypeVar, cast
 
 from airgap_shared.errors import AirgapError, DocumentInvalid, DuplicateJSONKey
 from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.valuecount import check_value_count
 
 MAX_DEPTH = 64
 _T = TypeVar("_T")
 # Matches from every quote and gives nothing back: one pass, also over text that never ends.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _STEPS = bytes.maketrans(b"[{]}", b"\2\2\0\0")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def parse_json(raw: bytes, where: str, error: type[AirgapError] = DocumentInvalid) -> object:
+def parse_json(
+    raw: bytes,
+    where: str,
+    error: type[AirgapError] = DocumentInvalid,
+    *,
+    values: int | None = None,
+) -> object:
     """Decode JSON strictly: UTF-8, no duplicate keys, no NaN or Infinity, depth at most 64.
 
-    Text in it can be encoded again: half of a surrogate pair is refused.
+    Text in it can be encoded again: half of a surrogate pair is refused. What a stranger wrote is
+    read with a limit on its ``values``.
 
     Raises:
+        LimitExceeded: there are more values.
         DuplicateJSONKey: an object names a key twice.
         error: anything else that is not such a document.
 
@@ -41,15 +52,32 @@ def parse_json(raw: bytes, where: str, error: type[AirgapError] = DocumentInvali
             raise DuplicateJSONKey(f"the key {twice[:100]!r} stands twice", where=where)
         return result
 
+    if values is not None:
+        check_value_count(raw, values, where)
     try:
         _check_depth(raw, where, error)
-        text = raw.decode("utf-8")
-        document = json.loads(text, object_pairs_hook=unique, parse_constant=refuse_constant)
-        if "\\u" in text:
-            json.dumps(document, ensure_ascii=False).encode("utf-8")
-        return cast(object, document)
+        document: object = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse_constant
+        )
+        if _ESCAPED_SURROGATE.search(raw) and any(map(_SURROGATE.search, _texts(document))):
+            raise error("half of a surrogate pair", where=where)
+        return document
     except (ValueError, RecursionError) as problem:
         raise error(f"not a JSON document: {str(problem)[:200]}", where=where) from problem
+
+
+def _texts(document: object) -> Iterator[str]:
+    """Every string of a document, keys included."""
+    values = [document]
+    while values:
+        value = values.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            yield from value
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
 
 
 def _check_depth(raw: bytes, where: str, error: type[AirgapError]) -> None:

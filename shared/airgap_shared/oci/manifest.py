@@ -21,6 +21,8 @@ from airgap_shared.oci.spelling import MANIFEST_KEYS, check_spelling
 #: What registries are required to take, and the most they do (distribution-spec).
 MANIFEST_LIMIT = 4 * 1024 * 1024
 DESCRIPTOR_LIMIT = 10_000
+#: As many descriptors with platforms and some annotations have; every value takes memory.
+MANIFEST_VALUE_LIMIT = 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,6 @@ class Index:
     media_type: str
     digest: Digest
     manifests: tuple[Descriptor, ...]
-    document: Mapping[str, object]
     annotations: Mapping[str, str]
     subject: Descriptor | None
     artifact_type: str
@@ -82,7 +83,7 @@ def parse_manifest(raw: bytes, media_type: str | None, where: str = "") -> Manif
     out, unless it is Docker's, but where both speak they must agree.
 
     Raises:
-        LimitExceeded: over 4 MiB or 10,000 descriptors.
+        LimitExceeded: over 4 MiB, 10,000 descriptors or 250,000 values.
         MediaTypeUnsupported: schema 1 or an unknown kind.
         AmbiguousManifest: readable as two different things.
         DocumentInvalid, DuplicateJSONKey, DigestUnsupported: not a well-formed document.
@@ -90,7 +91,7 @@ def parse_manifest(raw: bytes, media_type: str | None, where: str = "") -> Manif
     """
     if len(raw) > MANIFEST_LIMIT:
         raise LimitExceeded(f"a manifest of {len(raw)} bytes, over {MANIFEST_LIMIT}", where=where)
-    fields = Fields(parse_json(raw, where), where)
+    fields = Fields(parse_json(raw, where, values=MANIFEST_VALUE_LIMIT), where)
     check_spelling(fields, MANIFEST_KEYS)
     kind = _agreed_media_type(fields, media_type, where)
     if fields.count("schemaVersion") != 2:
@@ -105,13 +106,10 @@ def compose_subset(index: Index, keep: Collection[Digest]) -> Index:
 
     The bytes are new (sorted keys, no white space), and so is the digest.
     """
-    manifests = index.document["manifests"]
-    assert isinstance(manifests, list)  # noqa: S101 - parse_manifest proved it
+    document = json.loads(index.raw)
     wanted = {str(digest) for digest in keep}
-    document = {
-        **index.document,
-        "manifests": [entry for entry in manifests if entry["digest"] in wanted],
-    }
+    entries = document["manifests"]
+    document["manifests"] = [entry for entry in entries if entry["digest"] in wanted]
     raw = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
     subset = parse_manifest(raw, index.media_type)
     assert isinstance(subset, Index)  # noqa: S101
@@ -174,7 +172,6 @@ def _parse_index(raw: bytes, kind: str, fields: Fields) -> Index:
         kind,
         Digest.of(raw),
         manifests,
-        fields.mapping,
         fields.text_map("annotations"),
         _subject(fields, kind),
         fields.optional_text("artifactType") or "",

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from airgap_shared.errors import DuplicateJSONKey, ReferrersTagConflict
+from airgap_shared.errors import DuplicateJSONKey, LimitExceeded, ReferrersTagConflict
 from airgap_shared.oci import mediatype
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields, parse_json
-from airgap_shared.oci.manifest import MANIFEST_LIMIT, Index, Manifest
+from airgap_shared.oci.manifest import MANIFEST_LIMIT, MANIFEST_VALUE_LIMIT, Index, Manifest
 
 _EMPTY: Mapping[str, object] = {
     "schemaVersion": 2,
@@ -59,13 +59,12 @@ class ReferrersList:
         if kind in (mediatype.MANIFESTS | mediatype.INDEXES) - {mediatype.OCI_INDEX}:
             raise _conflict(f"it names a manifest of type {kind}", where)
         try:
-            fields = Fields(
-                parse_json(raw, where, ReferrersTagConflict), where, ReferrersTagConflict
-            )
+            document = parse_json(raw, where, ReferrersTagConflict, values=MANIFEST_VALUE_LIMIT)
+            fields = Fields(document, where, ReferrersTagConflict)
             _check(fields)
             # What cannot be written again as it was read (1e999) cannot be carried on.
             json.dumps(fields.mapping, allow_nan=False)
-        except (DuplicateJSONKey, ReferrersTagConflict) as problem:
+        except (DuplicateJSONKey, LimitExceeded, ReferrersTagConflict) as problem:
             raise _conflict(problem.what, where) from problem
         except ValueError as problem:
             raise _conflict("a number in it is out of range", where) from problem

@@ -209,7 +209,8 @@ def _check_fixed(
     if content[0] != names.LAYOUT_CONTENT:
         raise MemberMismatch("not an image layout of version 1.0.0", where=names.LAYOUT)
     for position, member in _with_role(statement, Role.INVENTORY):
-        inventory = Fields(parse_json(content[position], member.path), member.path)
+        document = parse_json(content[position], member.path, values=names.VALUE_LIMIT)
+        inventory = Fields(document, member.path)
         if inventory.count("format") != names.FORMAT:
             raise MemberMismatch("not an inventory of format 1", where=member.path)
     sizes = {digest: len(manifest.raw) for digest, manifest in manifests.items()}

@@ -14,6 +14,8 @@ from airgap_shared.trust.keys import PublicKey, Signer
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 ENVELOPE_LIMIT = 16 * 1024 * 1024
+#: It is read before any signature; an honest one has some hundred values.
+ENVELOPE_VALUE_LIMIT = 1_000
 SIGNATURE_LIMIT = 16
 SIGNATURE_BYTES_LIMIT = 1024
 _WHERE = "signature envelope"
@@ -100,13 +102,14 @@ def parse_envelope(raw: bytes, file: str = "") -> Envelope:
     Raises:
         EnvelopeInvalid: not an envelope.
         DuplicateJSONKey: a key stands twice.
-        LimitExceeded: more than 16 MiB or 16 signatures.
+        LimitExceeded: more than 16 MiB, 1,000 values or 16 signatures.
 
     """
     where = f"{file}: {_WHERE}" if file else _WHERE
     if len(raw) > ENVELOPE_LIMIT:
         raise LimitExceeded(f"an envelope of {len(raw)} bytes, over {ENVELOPE_LIMIT}", where=where)
-    fields = Fields(parse_json(raw, where, EnvelopeInvalid), where, EnvelopeInvalid)
+    document = parse_json(raw, where, EnvelopeInvalid, values=ENVELOPE_VALUE_LIMIT)
+    fields = Fields(document, where, EnvelopeInvalid)
     entries = fields.records("signatures")
     if len(entries) > SIGNATURE_LIMIT:
         raise LimitExceeded(f"{len(entries)} signatures, over {SIGNATURE_LIMIT}", where=where)

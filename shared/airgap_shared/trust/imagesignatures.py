@@ -16,6 +16,7 @@ from airgap_shared.errors import AirgapError
 from airgap_shared.oci.attachment import SIGN_PREDICATE
 from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.fields import Fields, parse_json
+from airgap_shared.oci.manifest import MANIFEST_VALUE_LIMIT
 from airgap_shared.trust.envelope import PAYLOAD_TYPE, parse_envelope
 from airgap_shared.trust.imagekeys import ImageKey
 
@@ -43,7 +44,7 @@ def check_simple_signing(payload: bytes, signature: str, key: ImageKey, image: D
 def check_sigstore_bundle(raw: bytes, key: ImageKey, image: Digest) -> str:
     """Why this Sigstore bundle is no signature of ``image`` by ``key``; empty if it is one."""
     try:
-        bundle = Fields(parse_json(raw, _WHERE), _WHERE)
+        bundle = Fields(parse_json(raw, _WHERE, values=MANIFEST_VALUE_LIMIT), _WHERE)
         message = bundle.optional_record("messageSignature")
         if message is not None:
             return _check_message(message, key, image)

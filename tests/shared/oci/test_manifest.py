@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Mapping
 
 import pytest
@@ -19,6 +20,7 @@ from airgap_shared.oci.digest import Digest
 from airgap_shared.oci.manifest import (
     DESCRIPTOR_LIMIT,
     MANIFEST_LIMIT,
+    MANIFEST_VALUE_LIMIT,
     Index,
     Manifest,
     compose_subset,
@@ -364,3 +366,36 @@ def test_the_type_of_an_artifact_is_that_of_its_config_unless_told(said: str | N
 )
 def test_only_what_is_not_compressed_is_worth_compressing(kind: str, compressible: bool) -> None:
     assert mediatype.is_compressible(kind) is compressible
+
+
+def test_as_many_descriptors_as_allowed_may_say_much() -> None:
+    """The control: what is not said of them is not what the limit on values is for."""
+    digest = "sha256:" + "0" * 64
+    platform = {"architecture": "arm", "os": "linux", "variant": "v7"}
+    full = {"mediaType": mediatype.OCI_MANIFEST, "digest": digest, "size": 1, "platform": platform}
+    full["annotations"] = {"org.opencontainers.image.revision": "1", "a/b": "c"}
+    document = {"schemaVersion": 2, "manifests": [full] * DESCRIPTOR_LIMIT}
+    raw = json.dumps(document, separators=(",", ":")).encode()
+    assert len(raw) > MANIFEST_LIMIT // 2
+    found = parse_manifest(raw, mediatype.OCI_INDEX)
+    assert isinstance(found, Index)
+    assert len(found.manifests) == DESCRIPTOR_LIMIT
+
+
+@pytest.mark.parametrize("document", [BARE, BARE_INDEX])
+def test_the_number_of_values_is_limited(document: Mapping[str, object]) -> None:
+    kind = mediatype.OCI_INDEX if "manifests" in document else mediatype.OCI_MANIFEST
+    parse_manifest(encoded({**document, "x": [0] * (MANIFEST_VALUE_LIMIT - 100)}), kind)
+    with pytest.raises(LimitExceeded, match="over 250,000 values"):
+        parse_manifest(encoded({**document, "x": [0] * MANIFEST_VALUE_LIMIT}), kind)
+
+
+def test_an_index_takes_little_more_than_its_bytes() -> None:
+    raw = encoded({**BARE_INDEX, "x": [{"a": []}] * 40_000})
+    tracemalloc.start()
+    try:
+        kept = [parse_manifest(raw, mediatype.OCI_INDEX) for _ in range(3)]
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+    assert all(isinstance(one, Index) for one in kept)

@@ -15,6 +15,7 @@ from airgap_shared.errors import (
 )
 from airgap_shared.trust.envelope import (
     ENVELOPE_LIMIT,
+    ENVELOPE_VALUE_LIMIT,
     PAYLOAD_TYPE,
     SIGNATURE_LIMIT,
     Envelope,
@@ -175,6 +176,15 @@ def test_size_number_and_length_are_limited() -> None:
     long = base64.b64encode(bytes(1025)).decode()
     with pytest.raises(LimitExceeded, match="a signature over"):
         parse_envelope(encoded({**GOOD, "signatures": [{"sig": long}]}))
+
+
+def test_the_number_of_values_is_limited() -> None:
+    """Fields of others are ignored, but not without end."""
+    parse_envelope(encoded({**GOOD, "x": [0] * (ENVELOPE_VALUE_LIMIT // 2)}))
+    with pytest.raises(LimitExceeded, match="over 1,000 values"):
+        parse_envelope(encoded({**GOOD, "x": [0] * ENVELOPE_VALUE_LIMIT}))
+    full = {"keyid": ",".join("[{:" * 40), "sig": "MAA=", "cert": "x"}
+    parse_envelope(encoded({**GOOD, "signatures": [full] * SIGNATURE_LIMIT}))
 
 
 @given(st.binary(max_size=60), st.integers(0, 200), st.integers(0, 7))
