@@ -15,6 +15,7 @@ from airgap_shared.errors import LimitExceeded
 from airgap_shared.kube.embedded import read_base64, read_embedded
 from airgap_shared.kube.imagenames import GENERIC_KEYS, is_entry_of_images, names_image
 from airgap_shared.kube.imageplaces import (
+    INERT,
     SCHEMA_NOTE,
     judge_field,
     judge_finding,
@@ -197,9 +198,9 @@ class _Search:
             self._report(place, scalar_text(value) or "", NAMED, verdict)
 
     def _field_rule(self, place: Place) -> Rule | None:
-        if place.note or not place.parts:
+        if place.note in INERT or not place.parts:
             return None
-        if self._rules.fields and place.outer is None:
+        if self._rules.fields and place.outer is None and not place.note:
             own = self._rules.field_at(place.parts)
             if own is not None:
                 return own

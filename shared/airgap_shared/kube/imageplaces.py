@@ -30,6 +30,8 @@ SCHEMA_NOTE: Final = "part of a schema"
 NOTES: Final = frozenset(
     {_DOCUMENTED, _LABELLED, _STATUS, SCHEMA_NOTE, TARGET_REASON, PATTERN_REASON}
 )
+#: Those under which nothing is run, not even what is written like a container.
+INERT: Final = frozenset({_DOCUMENTED, _STATUS, SCHEMA_NOTE})
 _LABELS: Final = frozenset({"labels", "matchLabels", "nodeSelector"})
 _BUILD_OUTPUTS: Final = frozenset({"output", "destination", "pushTo"})
 _PATTERNS: Final = frozenset({"imageReferences", "skipImageReferences", "matchImages", "glob"})

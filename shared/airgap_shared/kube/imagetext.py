@@ -32,6 +32,7 @@ _ASSIGNMENT = re.compile(
     r"(?<![\w.-])(?P<name>[\w.-]{1,100})[\"']?[ \t]{0,8}[:=][ \t]{0,8}[\"']?"
     r"(?P<value>[^\s\"'`;=()\[\]{}<>|\\$]{1,2000})"
 )
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://")
 _PART = re.compile(r"[^,]+")
 _WORDS_THAT_SET: Final = frozenset(
     {
@@ -63,6 +64,7 @@ _NO_REPOSITORY_HOSTS: Final = frozenset(
 TARGET_REASON: Final = "what a build makes, not what it needs"
 PATTERN_REASON: Final = "a pattern of names, not an image"
 _PORT_REASON: Final = "a host and its port"
+_URL_REASON: Final = "written like an image behind a scheme that is none of an image"
 _COMMENT_REASON: Final = "a comment"
 _WORD_REASON: Final = "a single word under a name that may mean something else"
 _NO_TAG_REASON: Final = "a repository; its tag is said elsewhere or by the program"
@@ -135,10 +137,18 @@ def _named(text: str, name: str) -> Iterator[Finding]:
 
 
 def _near_misses(token: str, start: int) -> Iterator[Finding]:
+    url = _URL.match(token)
     if _is_pattern(token):
         yield _ignored(token, start, PATTERN_REASON)
     elif _is_host_and_port(token):
         yield _ignored(token, start, _PORT_REASON)
+    elif url is not None and _has_version(token[url.end() :]):
+        yield _unsure(token, start, _URL_REASON)
+
+
+def _has_version(text: str) -> bool:
+    reference = read_reference(text)
+    return reference is not None and bool(reference.tag or reference.digest)
 
 
 def _judged(token: str, start: int, name: str) -> Finding:

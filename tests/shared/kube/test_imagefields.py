@@ -581,6 +581,38 @@ def test_a_kind_of_ones_own_is_no_schema_whatever_its_name(api: str) -> None:
     assert (use.text, use.verdict) == ("busybox", Verdict.IMAGE)
 
 
+@pytest.mark.parametrize(
+    "key", ["output", "destination", "pushTo", "glob", "labels", "nodeSelector", "matchImages"]
+)
+def test_a_container_is_one_whatever_it_stands_below(key: str) -> None:
+    pod = {
+        "template": {"containers": [{"name": "c", "image": "busybox"}], "image": "quay.io/a/b:1"}
+    }
+    found = uses_in("Thing", {"spec": {key: pod}})
+    assert texts(found, Verdict.IMAGE) == ["busybox"]
+    assert texts(found, Verdict.IGNORED) == ["quay.io/a/b:1"]
+
+
+@pytest.mark.parametrize("key", ["description", "documentation", "_example"])
+def test_a_container_in_a_description_is_none(key: str) -> None:
+    pod = {"containers": [{"name": "c", "image": "quay.io/a/b:1"}]}
+    found = uses_in("Thing", {"spec": {key: pod}, "status": pod})
+    assert [use.verdict for use in found] == [Verdict.IGNORED] * 2
+
+
+@pytest.mark.parametrize("scheme", ["https", "http", "DOCKER", "containerd", "docker-daemon"])
+def test_an_image_behind_another_scheme_is_shown(scheme: str) -> None:
+    (use,) = uses_in("Thing", {"spec": {"image": f"{scheme}://quay.io/a/b:1"}})
+    assert (use.text, use.verdict) == (f"{scheme}://quay.io/a/b:1", Verdict.UNDECIDED)
+
+
+@pytest.mark.parametrize(
+    "text", ["https://example.com/logo.png", "https://host:8080/a.qcow2", "https://a/b?c=d"]
+)
+def test_a_picture_or_a_disk_is_no_image(text: str) -> None:
+    assert uses_in("Thing", {"spec": {"image": text}}) == []
+
+
 def test_hidden_growth_is_stopped() -> None:
     text = "x" * 100_000
     many = "".join(f"  k{number}: *a\n" for number in range(900))
