@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import html
-import json
 import re
 import threading
-from collections.abc import Iterator
-from urllib.parse import quote, quote_plus
+from base64 import b64encode
+
+from airgap_shared.stores.spelling import SHORTEST_SECRET, landmark, spellings
 
 TEXT_LIMIT = 500
 _HIDDEN = "[hidden]"
-#: Shorter texts are not looked for: they would be found in every second word.
-_SHORTEST_SECRET = 4
 #: Of both schemes, as it is sent and as JSON (``\/``) and URLs (``%3D``) spell it.
 _AUTHORIZATION = re.compile(
     r"\b(basic|bearer)(?:[ \t]|%20)+(?:[A-Za-z0-9\-._~+/]|\\/|%[0-9a-f]{2}){4,}=*", re.IGNORECASE
@@ -35,17 +32,20 @@ class Redactor:
         self._lock = threading.Lock()
 
     def learn(self, *secrets: str) -> None:
-        """Hide these from now on, also as web pages and JSON documents would repeat them."""
-        long = [text for text in secrets if len(text) >= _SHORTEST_SECRET]
+        """Hide these from now on, also as web pages, JSON documents and URLs would repeat them."""
+        long = [text for text in secrets if len(text) >= SHORTEST_SECRET]
+        encoded = [b64encode(text.encode("utf-8", "surrogatepass")).decode() for text in long]
         with self._lock:
-            self._secrets.update(spelling for text in long for spelling in _spellings(text))
+            self._secrets.update(long, encoded)
 
     def clean(self, text: str) -> str:
         """Foreign text for a message: secrets hidden, control characters escaped, cut short."""
         with self._lock:
             secrets = sorted(self._secrets, key=len, reverse=True)
         for secret in secrets:
-            text = text.replace(secret, _HIDDEN)
+            # Expressions for tokens are large, and few of them are met.
+            if landmark(secret) in text:
+                text = re.sub(spellings(secret), _HIDDEN, text)
         return readable(text)
 
 
@@ -83,11 +83,3 @@ def _without_account(found: re.Match[str]) -> str:
         return word
     opening = word[: len(word) - len(word.lstrip("'\"([{<"))]
     return f"{opening}***{word[at:]}"
-
-
-def _spellings(text: str) -> Iterator[str]:
-    """A secret as it is, and as it looks inside of other texts."""
-    in_json = json.dumps(text)[1:-1]
-    yield from (text, " ".join(text.split()), quote(text, safe=""), quote(text), quote_plus(text))
-    yield from (in_json, json.dumps(text, ensure_ascii=False)[1:-1], text.replace("/", "\\/"))
-    yield from (in_json.replace("/", "\\/"), html.escape(text), html.escape(text, quote=False))

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import base64
 import html
 import json
 from collections.abc import Callable
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -67,6 +68,60 @@ def test_a_known_secret_is_hidden_in_other_spellings(spelling: Callable[[str], s
     redactor.learn(secret)
     shown = redactor.clean(f"you sent {spelling(secret)}")
     assert "wo" not in shown
+
+
+_PASSWORD = "p&ss<w0rd>\"q+/é'\\ canary"
+_TOLD = _PASSWORD.encode()
+_BASIC = base64.b64encode(b"robot:" + _TOLD + b"xy").decode()
+
+
+def _as_go(text: str) -> str:
+    """As encoding/json has it, for pages (json.HTMLEscape)."""
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _by_code(text: str, form: str) -> str:
+    return "".join(c if c.isalnum() else form.format(ord(c)) for c in text)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        _as_go(json.dumps(_PASSWORD)),
+        _as_go(json.dumps(_PASSWORD, ensure_ascii=False)),
+        json.dumps(json.dumps(json.dumps(_PASSWORD))),
+        html.escape(_PASSWORD).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"),
+        html.escape(html.escape(_PASSWORD)),
+        _by_code(_PASSWORD, "&#{};"),
+        _by_code(_PASSWORD, "&#X{:x};"),
+        _PASSWORD.replace("é", "&eacute;"),
+        quote(_PASSWORD, safe="").lower(),
+        quote(quote(_PASSWORD), safe=""),
+        quote_plus(_PASSWORD),
+        repr(_PASSWORD),
+        ascii(_PASSWORD),
+        base64.b64encode(_TOLD).decode(),
+        base64.urlsafe_b64encode(_TOLD).decode().rstrip("="),
+        _BASIC.rstrip("="),
+        _BASIC.replace("+", "-").replace("/", "_"),
+        _BASIC.replace("=", "\\u003d").replace("+", "\\u002b"),
+    ],
+)
+def test_a_known_secret_is_hidden_as_servers_spell_it(spelling: str) -> None:
+    redactor = Redactor()
+    redactor.learn(_PASSWORD, _BASIC)
+    assert redactor.clean(f"you sent {spelling} to us").strip('"').count("[hidden]") == 1
+    shown = redactor.clean(spelling).strip("\"'\\")
+    assert shown == "[hidden]"
+
+
+@pytest.mark.parametrize("unit", ["\\", "&amp;", "%25", "+", " ", "p&", "p\\", "p+ "])
+def test_what_is_not_quite_a_secret_is_read_once(unit: str) -> None:
+    redactor = Redactor()
+    redactor.learn("p + + + q", 'p&&"\\\\"\\q', "p&p&p&p&p&q", "\\\\p\\p\\p")
+    assert "[hidden]" not in redactor.clean(unit * 20_000)
 
 
 def test_hiding_does_not_cut() -> None:
