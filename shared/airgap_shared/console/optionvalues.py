@@ -11,8 +11,8 @@ from typer._click.exceptions import UsageError as UsageRefused
 from typer.core import TyperGroup, TyperOption
 from typer.models import TyperPath
 
-#: Options that mean something by nothing.
-_MAY_BE_EMPTY = frozenset({"--image-namespace"})
+#: Options that mean something by nothing: no path, and nobody named. Neither limits anything.
+_MAY_BE_EMPTY = frozenset({"--image-namespace", "--owner"})
 #: Texts that name files or programs, which may be any bytes, as those of Path options may.
 _NAMES_OF_FILES = frozenset({"BUNDLE", "SOURCE...", "PREFIX", "[PATTERN=]PUB", "CMD"})
 

@@ -76,8 +76,10 @@ def print_refused(
     problem.explain(changed=NOTHING_CHANGED, next_step=problem.advice)
     failure = to_document(problem, problem.exit_code)
     print_result({**document, "error": failure}, text, form)
-    with suppress(OSError):
+    try:
         _write(sys.stderr, describe(problem))
+    except OSError:
+        silence(sys.stderr)
     sys.exit(problem.exit_code)
 
 
