@@ -9,9 +9,10 @@ from pathlib import Path
 from airgap_bundler.composing import Contents, TimeWishes, same_but_time
 from airgap_bundler.pinning import as_source_error
 from airgap_shared.bundle.admission import Gate
+from airgap_shared.bundle.graph import check_graph
 from airgap_shared.bundle.names import MEMBER_LIMIT, blob_path
 from airgap_shared.bundle.plan import BundlePlan
-from airgap_shared.bundle.statement import Member, Release, Statement, parse_statement
+from airgap_shared.bundle.statement import Member, Release, Role, Statement, parse_statement
 from airgap_shared.errors import (
     AirgapError,
     DigestMismatch,
@@ -20,6 +21,7 @@ from airgap_shared.errors import (
     UpstreamDigestMismatch,
 )
 from airgap_shared.oci.digest import Digest
+from airgap_shared.oci.manifest import parse_manifest
 from airgap_shared.stores.bundlewriter import PartialBundle
 from airgap_shared.stores.opening import check_metadata_size, open_bundle, verify_blobs
 from airgap_shared.stores.ports import ImageSource
@@ -81,6 +83,7 @@ class Creation:
                 statement = self._resumed(statement, earlier, partial.path)
             payload = statement.to_json()
             _check_limits(statement, payload)
+            self._check_graph(statement)
             plan = BundlePlan(
                 statement,
                 self._seal(payload, earlier).to_json(),
@@ -100,6 +103,20 @@ class Creation:
             Digest.of(payload),
             self.signer.public_key.key_id,
         )
+
+    def _check_graph(self, statement: Statement) -> None:
+        """Refuse to sign what no reader would take: upstream manifests that contradict others."""
+        content = self.contents.content
+        manifests = {
+            one.digest: parse_manifest(content[one.path], one.media_type, one.path)
+            for one in statement.members
+            if one.role is Role.MANIFEST
+        }
+        try:
+            check_graph(statement, manifests)
+        except AirgapError as problem:
+            problem.explain(changed="no bundle was written")
+            raise
 
     def _fill(self, partial: PartialBundle, plan: BundlePlan) -> None:
         """Write everything; content that is not what its digest says is its source's fault."""

@@ -146,7 +146,7 @@ class Pinning:
             reference,
             location,
             root,
-            upstream.digest,
+            reference.digest or upstream.digest,
             manifests,
             configs,
             tuple(map(str, platforms)),

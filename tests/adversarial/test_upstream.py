@@ -37,6 +37,7 @@ from support.figures import Figure
 from support.images import (
     OCI_INDEX,
     OCI_MANIFEST,
+    ImageStyle,
     digest_of,
     generated_layer,
     make_image,
@@ -189,6 +190,28 @@ class TestK11:
     def test_by_being_two(self, vendor: Vendor, changes: dict[str, object], name: str) -> None:
         _serve(vendor, _doctored(**changes))
         vendor.fails(14, name)
+
+    @pytest.mark.parametrize(
+        ("wrong", "code", "name"),
+        [
+            ({"size": 7}, 13, "SizeMismatch"),
+            ({"mediaType": OCI_INDEX}, 14, "AmbiguousManifest"),
+            ({"digest": f"sha512:{'0' * 128}"}, 14, "DigestUnsupported"),
+        ],
+    )
+    def test_by_what_an_index_says_of_them(
+        self, vendor: Vendor, wrong: dict[str, object], code: int, name: str
+    ) -> None:
+        untyped = make_image([b"content"], style=ImageStyle(with_media_type=False))
+        index = make_index([untyped])
+        vendor.push(index)
+        entry = index.document["manifests"][0]  # type: ignore[index]
+        raw = json.dumps({**index.document, "manifests": [{**entry, **wrong}]}).encode()
+        vendor.proxy.add(Rule(_serving(raw, OCI_INDEX), "GET", "/manifests/1", times=None))
+        head = Rewrite(headers={"Docker-Content-Digest": None})
+        vendor.proxy.add(Rule(head, "HEAD", "/manifests/", times=None))
+        vendor.fails(code, name)
+        assert not vendor.partial.exists()
 
 
 class TestK01:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -151,6 +152,16 @@ def test_an_image_is_pinned_to_what_its_tag_names(world: World) -> None:
     assert {str(digest) for digest in pinned.configs} == {config["digest"]}
     assert pinned.platforms == ("linux/amd64",)
     assert str(pinned.location) == "q.io/org/app"
+
+
+def test_what_is_named_by_sha512_is_known_by_that_name_upstream(world: World) -> None:
+    image = make_image([b"one"])
+    name = Digest("sha512", hashlib.sha512(image.raw).hexdigest())
+    world.push("q.io/app:1", image)
+    host = world.hosts["q.io"]
+    host.manifests["app", str(name)] = host.manifests["app", "1"]
+    (pinned,) = world.pin(f"q.io/app@{name}")
+    assert (pinned.upstream, str(pinned.root.digest)) == (name, image.digest)
 
 
 def test_references_are_resolved_in_their_order_and_counted(world: World) -> None:
