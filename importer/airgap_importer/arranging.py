@@ -13,6 +13,30 @@ _KUSTOMIZE_GROUP = "kustomize.config.k8s.io"
 _LOCAL_CONFIG = "config.kubernetes.io/local-config"
 
 
+# What Kubernetes itself has outside of namespaces; kustomize does not look at theirs either.
+_OUTSIDE_NAMESPACES = {
+    "": {"Namespace", "Node", "PersistentVolume"},
+    "admissionregistration.k8s.io": {
+        "MutatingAdmissionPolicy",
+        "MutatingAdmissionPolicyBinding",
+        "MutatingWebhookConfiguration",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+    },
+    "apiextensions.k8s.io": {"CustomResourceDefinition"},
+    "apiregistration.k8s.io": {"APIService"},
+    "certificates.k8s.io": {"CertificateSigningRequest"},
+    "flowcontrol.apiserver.k8s.io": {"FlowSchema", "PriorityLevelConfiguration"},
+    "networking.k8s.io": {"IngressClass"},
+    "node.k8s.io": {"RuntimeClass"},
+    "policy": {"PodSecurityPolicy"},
+    "rbac.authorization.k8s.io": {"ClusterRole", "ClusterRoleBinding"},
+    "scheduling.k8s.io": {"PriorityClass"},
+    "storage.k8s.io": {"CSIDriver", "CSINode", "StorageClass", "VolumeAttachment"},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Arrangement:
     """The objects of an application, each in one of three places; ``notes`` say why in words.
@@ -54,12 +78,10 @@ def arrange(objects: Iterable[KubeObject]) -> Arrangement:
 def _key(obj: KubeObject) -> tuple[str, ...]:
     identity = obj.identity
     # kustomize 5 takes no namespace and "default" for the same.
-    return (
-        identity.api_version,
-        identity.kind,
-        identity.name,
-        identity.namespace or "default",
-    )
+    namespace = identity.namespace or "default"
+    if identity.kind in _OUTSIDE_NAMESPACES.get(identity.group, ()):
+        namespace = ""
+    return identity.api_version, identity.kind, identity.name, namespace
 
 
 def _twice(earlier: KubeObject, later: KubeObject) -> str:

@@ -438,6 +438,30 @@ def test_of_an_object_that_is_there_twice_the_later_counts(
     assert any(reference.rpartition("@")[0].endswith(other[-2:]) for reference in proof.references)
 
 
+@pytest.mark.parametrize(
+    ("api", "kind"),
+    [
+        ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+        ("v1", "PersistentVolume"),
+        ("storage.k8s.io/v1", "StorageClass"),
+        ("scheduling.k8s.io/v1", "PriorityClass"),
+    ],
+)
+def test_what_is_in_no_namespace_is_there_twice_in_any(
+    api: str, kind: str, renderer: Renderer, tmp_path: Path
+) -> None:
+    metadata = "metadata: {name: q, namespace: %s, labels: {a: %s}}"
+    text = f"apiVersion: {api}\nkind: {kind}\n{metadata}\n"
+    overlay = application(text % ("a", "first") + "---\n" + text % ("b", "last")).overlay()
+    assert "the later one counts" in overlay.notes[0]
+    rendering = renderer.render(write_overlay(tmp_path, overlay))
+    prove(overlay, rendering, promised_by(Relocation({})))
+    (found,) = rendering.objects
+    fields = found.value["metadata"]
+    assert isinstance(fields, dict)
+    assert fields["labels"] == {"a": "last"}
+
+
 def test_documents_are_taken_as_they_are_written_where_others_are_left_out() -> None:
     text = "a: b\n---\n# kept\n" + _pod("nginx:1")
     base = application(text).overlay().files["base/resources/app.yaml"].decode()
