@@ -8,7 +8,8 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -142,7 +143,7 @@ class TestF09:
         try:
             wait_until(lambda: gate.proxy.requests("PUT", "/manifests/"), "a manifest")
             limits = Path(f"/proc/{process.pid}/limits").read_text()
-            lines = [path.read_bytes() for path in _readable(Path("/proc").glob("*/cmdline"))]
+            lines = list(_contents(Path("/proc").glob("*/cmdline")))
         finally:
             process.terminate()
             out, err = process.communicate()
@@ -177,8 +178,11 @@ class TestF09:
         watched.assert_clean(done.out, done.err)
 
 
-def _readable(paths: Iterable[Path]) -> list[Path]:
-    return [path for path in paths if path.exists()]
+def _contents(paths: Iterable[Path]) -> Iterator[bytes]:
+    """What is in files; a process may end at any moment, and its files with it."""
+    for path in paths:
+        with suppress(OSError):
+            yield path.read_bytes()
 
 
 def _helper(gate: Gate, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
