@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import re
-import subprocess
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from airgap_importer.ownrenderer import render_directory
-from airgap_shared.errors import AirgapError, OverlayRefused
+from airgap_shared.bundle.names import METADATA_LIMIT
+from airgap_shared.errors import AirgapError, OverlayRefused, RendererFailed
 from airgap_shared.kube.documents import load_objects
 from airgap_shared.kube.objects import KubeObject, ManifestFile
+from airgap_shared.stores.program import Ending, Program, ProgramFailed
 
 TIMEOUT = 300.0
 
@@ -22,6 +24,8 @@ _LOG = logging.getLogger(__name__)
 _VERSION = re.compile(r"v?\d+\.\d+\.\d+[^\s\"',}]*|\(devel\)")
 _SEPARATOR = re.compile(rb"^---[ \t]*\r?\n", re.MULTILINE)
 _LONGEST_COMPLAINT = 2000
+#: Bytes of what a program prints: as many as a bundle may have of manifests and the like.
+_OUTPUT_LIMIT = METADATA_LIMIT
 # Nothing of the user's environment: no kubeconfig, no plugins, no proxies.
 _ENVIRONMENT = {"HOME": "/nonexistent", "PATH": "/usr/local/bin:/usr/bin:/bin"}
 # The kubectl of some distributions asks a cluster for its version first, whatever it is to do.
@@ -48,6 +52,7 @@ class Renderer(Protocol):
 
         Raises:
             OverlayRefused: it cannot be rendered.
+            RendererFailed: the program does not work, whatever it is given.
 
         """
 
@@ -62,16 +67,21 @@ class ProgramRenderer:
     def render(self, directory: Path) -> Rendering:
         try:
             done = _run((*self.command, str(directory.absolute())))
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise OverlayRefused(f"{self.name} could not render: {error}") from error
-        complaint = _complaint(done.stderr.decode(errors="replace"))
-        if done.returncode != 0:
+        except ProgramFailed as error:
+            raise OverlayRefused(f"{self.name} {error}") from error
+        complaint = _complaint(done.errors.decode(errors="replace"))
+        if done.status < 0:
+            name = signal.strsignal(-done.status) or "unknown"
+            raise RendererFailed(f"{self.name} was ended by signal {-done.status} ({name})")
+        if done.status != 0 and not complaint:
+            raise RendererFailed(f"{self.name} ended with {done.status} and does not say why")
+        if done.status != 0:
             raise OverlayRefused(
                 f"{self.name} refuses the overlay: {complaint[-_LONGEST_COMPLAINT:]}"
             )
         if complaint:
             _LOG.debug("%s: %s", self.name, complaint)
-        return Rendering(self.name, _read(done.stdout, self.name))
+        return Rendering(self.name, _read(done.output, self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,29 +121,21 @@ def _complaint(text: str) -> str:
 def _version(label: str, command: Sequence[str]) -> str:
     try:
         done = _run(command)
-    except (OSError, subprocess.TimeoutExpired):
+    except ProgramFailed:
         return ""
-    match = _VERSION.search(done.stdout.decode(errors="replace"))
-    return match[0] if done.returncode == 0 and match else ""
+    match = _VERSION.search(done.output.decode(errors="replace"))
+    return match[0] if done.status == 0 and match else ""
 
 
 def _answers(command: Sequence[str]) -> bool:
     try:
-        return _run(command).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
+        return _run(command).status == 0
+    except ProgramFailed:
         return False
 
 
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(  # noqa: S603 - an absolute path and a directory of ours, no shell
-        command,
-        env=_ENVIRONMENT,
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        timeout=TIMEOUT,
-    )
+def _run(command: Sequence[str]) -> Ending:
+    return Program(command, _ENVIRONMENT, TIMEOUT, _OUTPUT_LIMIT, folder="/").ask(b"")
 
 
 def _read(output: bytes, renderer: str) -> tuple[KubeObject, ...]:

@@ -562,6 +562,12 @@ class StateNotWritable(LocalError):
     advice = "have it made writable, or name another --state-dir"
 
 
+class RendererFailed(LocalError):
+    """The program that renders overlays was ended by a signal, or failed without a word."""
+
+    advice = "give it more memory, or take it out of PATH and have airgap-import render"
+
+
 class OverlayNotOurs(LocalError):
     """The output directory holds something this tool did not make."""
 

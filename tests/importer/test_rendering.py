@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from airgap_importer import rendering
 from airgap_importer.rendering import OwnRenderer, ProgramRenderer, Renderer, choose_renderer
-from airgap_shared.errors import OverlayRefused
+from airgap_shared.errors import OverlayRefused, RendererFailed
 from support.kustomize import NOT_HERE, find_kustomize
 from support.overlays import application, write_overlay
 
@@ -55,8 +56,8 @@ def test_a_program_sees_nothing_of_our_environment(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", "/secret")
     program = _program(tmp_path / "p", f'env > {tmp_path}/seen; pwd >> {tmp_path}/seen; echo "$1"')
-    rendering = ProgramRenderer("p", (program,)).render(tmp_path)
-    assert rendering.objects == ()
+    rendered = ProgramRenderer("p", (program,)).render(tmp_path)
+    assert rendered.objects == ()
     seen = (tmp_path / "seen").read_text()
     assert "secret" not in seen
     assert "HOME=/nonexistent" in seen
@@ -65,6 +66,35 @@ def test_a_program_sees_nothing_of_our_environment(
 def test_what_a_program_complains_of_is_told_without_its_warnings(tmp_path: Path) -> None:
     program = _program(tmp_path / "p", 'echo "# Warning: old" >&2; echo "bad thing" >&2; exit 1')
     with pytest.raises(OverlayRefused, match="p refuses the overlay: bad thing"):
+        ProgramRenderer("p", (program,)).render(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("kill -9 $$", r"p was ended by signal 9 \(Killed\)"),
+        ("echo going; echo on >&2; kill -SEGV $$", r"p was ended by signal 11 \(Segmentation"),
+        ("exit 1", "p ended with 1 and does not say why"),
+        ("echo '# Warning: old' >&2; exit 137", "p ended with 137"),
+    ],
+)
+def test_a_program_that_fails_by_itself_is_no_fault_of_the_overlay(
+    tmp_path: Path, script: str, told: str
+) -> None:
+    program = _program(tmp_path / "p", script)
+    with pytest.raises(RendererFailed, match=told):
+        ProgramRenderer("p", (program,)).render(tmp_path)
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_what_a_program_prints_without_an_end_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: int
+) -> None:
+    monkeypatch.setattr(rendering, "_OUTPUT_LIMIT", 1_000_000)
+    monkeypatch.setattr(rendering, "TIMEOUT", 60.0)
+    program = _program(tmp_path / "p", f"yes 'a: b' | head -c 3000000 >&{stream}; exit 1")
+    told = "p prints more than 1000000 bytes" if stream == 1 else "p refuses the overlay: .*b\na: b"
+    with pytest.raises(OverlayRefused, match=told):
         ProgramRenderer("p", (program,)).render(tmp_path)
 
 

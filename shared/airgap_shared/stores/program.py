@@ -35,6 +35,7 @@ class Program:
     """A command line, its environment, and how long and how much it may answer.
 
     One with ``terminal`` may ask its user there, for a PIN; any other is in a session of its own.
+    It is at work in ``folder``, or where we are.
     """
 
     arguments: Sequence[str]
@@ -42,6 +43,7 @@ class Program:
     seconds: float
     output_limit: int
     terminal: bool = False
+    folder: str | None = None
 
     def ask(self, question: bytes) -> Ending:
         """Run it with ``question`` on standard input; at the end, nothing that it started is left.
@@ -73,6 +75,7 @@ class Program:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 env=dict(self.environment),
+                cwd=self.folder,
                 # A group of its own in any case, so that what it starts can be ended with it.
                 start_new_session=not self.terminal,
                 process_group=0 if self.terminal else None,
