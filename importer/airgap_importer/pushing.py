@@ -26,8 +26,10 @@ from airgap_importer.releasetags import TagSetter
 from airgap_shared.bundle.graph import unique_blobs
 from airgap_shared.bundle.statement import Member
 from airgap_shared.errors import (
+    RateLimited,
     RegistryIntegrity,
     RegistryRejected,
+    RegistryTimeout,
     RegistryUnavailable,
 )
 from airgap_shared.oci.descriptor import Descriptor
@@ -212,7 +214,7 @@ class Push:
         try:
             if not self._target.mount_blob(repository, blob.digest, holder):
                 return False
-        except RegistryUnavailable:
+        except (RateLimited, RegistryTimeout, RegistryUnavailable):
             # Sending it may work where the registry stumbles over its own copy.
             return False
         self._tally.mounted.append(repository)

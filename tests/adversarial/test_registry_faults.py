@@ -140,6 +140,24 @@ class TestE04:
         gate.assert_complete()
 
 
+class TestMounts:
+    """Registries that do not take blobs over from each other, and say so in odd ways."""
+
+    @pytest.mark.parametrize(
+        "action",
+        [Answer(202), Answer(429), Answer(503), Hang()],
+        ids=["no session", "later", "busy", "silence"],
+    )
+    def test_that_fail_for_ever_are_no_matter(
+        self, gate: Gate, haste: Haste, action: Answer | Hang
+    ) -> None:
+        gate.proxy.add(Rule(action, "POST", r"\?mount=", times=None))
+        haste.limit(1 if isinstance(action, Hang) else 60)
+        succeeded(gate.apply())
+        assert any(one.rule for one in gate.proxy.requests("POST", r"\?mount="))
+        gate.assert_complete()
+
+
 class TestE05:
     """Registries that ask to come back later."""
 

@@ -103,7 +103,7 @@ class Uploads:
         """Have the registry take a blob over from another of its repositories.
 
         ``access`` must name the source, too. False if the registry would rather have it pushed: it
-        opens a session for that, which :meth:`push` uses.
+        opens a session for that, which :meth:`push` uses; where it does not say which, another.
         """
         query = urlencode({"mount": str(digest), "from": source})
         request = self._post(access, f"?{query}", (201, 202))
@@ -118,6 +118,8 @@ class Uploads:
         if answer.status == 201:
             check_announced(answer, digest, request.where)
             return True
+        if not answer.headers.get("location"):
+            return False
         self._offered[access.repository, digest] = (self._location(answer, request), access)
         return False
 

@@ -373,6 +373,16 @@ def test_a_session_that_is_lost_meanwhile_is_begun_anew(
     assert registry.storage.blobs() == {str(DIGEST): SIZE}
 
 
+def test_a_blob_that_is_not_mounted_is_sent_where_no_session_was_told(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    proxy = make_proxy(registry.host, Rule(Answer(202), "POST", "mount="))
+    with http_client(proxy.host) as client:
+        assert client.mount_blob("two", DIGEST, "one") is False
+        client.push_blob("two", DIGEST, len(CONTENT), body_of(CONTENT))
+        assert client.blob_size("two", DIGEST) == len(CONTENT)
+
+
 def test_a_mount_is_asked_for_by_digest_and_source(
     registry: DockerRegistry, make_proxy: MakeProxy
 ) -> None:
