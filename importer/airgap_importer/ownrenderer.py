@@ -6,6 +6,7 @@ everything else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
@@ -50,7 +51,10 @@ def render_directory(directory: Path) -> tuple[KubeObject, ...]:
 def _patch(objects: Iterable[KubeObject], patch: Mapping[str, object], directory: Path) -> None:
     target = _target(_mapping(patch.get("target")))
     path = _text(patch, "path")
-    selected = [obj for obj in objects if target.selects(obj.identity)]
+    # Nearly all others differ in their names: these are looked at first, and only once prepared.
+    name = re.compile(target.name or r"(?s:.*)")
+    near = [obj for obj in objects if name.fullmatch(obj.identity.name)]
+    selected = [obj for obj in near if target.selects(obj.identity)]
     if not selected:
         raise OverlayRefused(f"the patch {path} finds no object")
     operations = _yaml(directory / path)

@@ -12,6 +12,7 @@ from airgap_shared.errors import OverlayRefused
 from airgap_shared.kube.objects import ObjectIdentity
 
 _META = re.compile(r"[\\+*?()|\[\]{}^$]")
+_DOT = re.compile(r"\.")
 _DEFAULT_NAMESPACE = "default"
 
 
@@ -48,15 +49,25 @@ class PatchTarget:
         ) and self.namespace in ("", identity.namespace)
 
 
+#: How long the name, the namespace, the group and the version are, and where they have dots; None
+#: for one that is empty.
+_Shape = tuple[tuple[int, tuple[int, ...]] | None, ...]
+#: So many objects of one shape are worth a look at all others that they share.
+_MANY = 16
+
+
 class PatchTargets:
     """Finds targets that mean one object of an application and no other."""
 
     def __init__(self, identities: Iterable[ObjectIdentity]) -> None:
         self._by_name: dict[tuple[str, str], list[ObjectIdentity]] = defaultdict(list)
         self._by_length: dict[tuple[str, int], list[ObjectIdentity]] = defaultdict(list)
+        self._shapes: dict[tuple[str, _Shape], list[ObjectIdentity]] = defaultdict(list)
+        self._alike: dict[tuple[str, _Shape], dict[tuple[str, ...], list[ObjectIdentity]]] = {}
         for identity in identities:
             self._by_name[identity.kind, identity.name].append(identity)
             self._by_length[identity.kind, len(identity.name)].append(identity)
+            self._shapes[identity.kind, _shape(identity)].append(identity)
 
     def target_of(self, identity: ObjectIdentity, where: str) -> tuple[PatchTarget, bool]:
         """The target of one object, and whether kustomize 2.0.3 understands it too.
@@ -81,6 +92,10 @@ class PatchTargets:
 
     def _similar(self, identity: ObjectIdentity) -> Sequence[ObjectIdentity]:
         """The objects that a target of this one could mean as well: a dot means any character."""
+        shape = _shape(identity)
+        if len(self._shapes[identity.kind, shape]) >= _MANY:
+            near = self._read_alike(identity.kind, shape)[_seen(identity, shape)]
+            return [other for other in near if other != identity]
         if "." not in identity.name:
             near = self._by_name[identity.kind, identity.name]
             return [other for other in near if other != identity]
@@ -88,6 +103,49 @@ class PatchTargets:
         alike = re.compile(escaped(identity.name).replace(r"\.", "."))
         near = self._by_length[identity.kind, len(identity.name)]
         return [other for other in near if alike.fullmatch(other.name) and other != identity]
+
+    def _read_alike(self, kind: str, shape: _Shape) -> dict[tuple[str, ...], list[ObjectIdentity]]:
+        """All objects that read like one of this shape, by what is read of them; told once."""
+        found = self._alike.get((kind, shape))
+        if found is None:
+            own = self._shapes[kind, shape]
+            found = self._alike[kind, shape] = {_seen(one, shape): [] for one in own}
+            for other in self._by_length[kind, len(own[0].name)]:
+                seen = _seen(other, shape)
+                if seen in found:
+                    found[seen].append(other)
+        return found
+
+
+def _shape(identity: ObjectIdentity) -> _Shape:
+    """What of a target's fields means more than itself; an empty field means anything."""
+    return tuple(
+        (len(text), tuple(found.start() for found in _DOT.finditer(text))) if text else None
+        for text in (identity.name, identity.namespace, identity.group, identity.version)
+    )
+
+
+def _seen(identity: ObjectIdentity, shape: _Shape) -> tuple[str, ...]:
+    """The fields of an object without what a target of this shape does not look at."""
+    texts = (
+        identity.name,
+        identity.namespace or _DEFAULT_NAMESPACE,
+        identity.group,
+        identity.version,
+    )
+    return tuple(
+        "" if known is None else _without(text, known)
+        for text, known in zip(texts, shape, strict=True)
+    )
+
+
+def _without(text: str, known: tuple[int, tuple[int, ...]]) -> str:
+    """A text without the characters where a pattern has dots; one of another length stays."""
+    length, dots = known
+    if not dots or len(text) != length:
+        return text
+    ends = (*dots, length)
+    return ".".join(text[start + 1 : end] for start, end in zip((-1, *dots), ends, strict=True))
 
 
 def _fits(pattern: str, text: str) -> bool:
