@@ -21,6 +21,7 @@ from airgap_importer.relocation import Target
 from airgap_shared.errors import (
     AirgapError,
     Denied,
+    LimitExceeded,
     RegistryError,
     RegistryIntegrity,
     RegistryRejected,
@@ -95,19 +96,16 @@ class RegistryReceipts:
             RegistryError: as always.
 
         """
-        found = self.registry.get_manifest(self.repository, self.tag)
+        try:
+            found = self.registry.get_manifest(self.repository, self.tag)
+        except LimitExceeded as problem:
+            raise self._none(problem) from problem
         if found is None:
             return None
         try:
             return self._parse(found.raw)
         except AirgapError as problem:
-            raise RegistryIntegrity(
-                f"what stands in the place of the receipt is none: {problem.what}",
-                where=self.where,
-                next_step=problem.next_step
-                or "find out who wrote it; "
-                "without a receipt, older bundles are recognised by this host alone",
-            ) from problem
+            raise self._none(problem) from problem
 
     def keep(self, kept: KeptReceipt, known: KeptReceipt | None) -> None:
         """Make this the newest receipt, unless it is.
@@ -139,6 +137,15 @@ class RegistryReceipts:
                 "the registry says that it took the receipt, and does not have it",
                 where=self.where,
             )
+
+    def _none(self, problem: AirgapError) -> RegistryIntegrity:
+        return RegistryIntegrity(
+            f"what stands in the place of the receipt is none: {problem.what}",
+            where=self.where,
+            next_step=problem.next_step
+            or "find out who wrote it; "
+            "without a receipt, older bundles are recognised by this host alone",
+        )
 
     def _refuse_overtaken(self, kept: KeptReceipt, known: KeptReceipt | None) -> None:
         """A registry has no compare-and-swap: what is left is the time of one request."""
