@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from airgap_importer.assignments import RECEIPTS, parse_assignments
 from airgap_importer.history.receipt import Receipt, parse_receipt
@@ -56,10 +56,14 @@ def shows_none(problem: RegistryError) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class KeptReceipt:
-    """A receipt as a registry has it, and the repositories by source name that go with it."""
+    """A receipt as a registry has it, and the repositories by source name that go with it.
+
+    ``digest`` is that of its manifest; None where it is in no registry yet.
+    """
 
     receipt: Receipt
     names: Mapping[str, str] = field(default_factory=dict)
+    digest: Digest | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class RegistryReceipts:
         if found is None:
             return None
         try:
-            return self._parse(found.raw)
+            return replace(self._parse(found.raw), digest=found.digest)
         except AirgapError as problem:
             raise self._none(problem) from problem
 
@@ -149,11 +153,12 @@ class RegistryReceipts:
 
     def _refuse_overtaken(self, kept: KeptReceipt, known: KeptReceipt | None) -> None:
         """A registry has no compare-and-swap: what is left is the time of one request."""
-        found = self.newest()
-        if found is None or found == known:
+        there = self.registry.head_manifest(self.repository, self.tag)
+        if there is None or (known is not None and there.digest == known.digest):
             return
-        newer = found.receipt
-        if newer.sequence > kept.receipt.sequence:
+        found = self.newest()
+        if found is not None and found.receipt.sequence > kept.receipt.sequence:
+            newer = found.receipt
             raise RollbackDetected(
                 f"{newer.version} (sequence {newer.sequence}) was imported by another host "
                 "meanwhile",

@@ -15,6 +15,7 @@ from airgap_shared.trust.keys import PublicKey, Signer
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 ENVELOPE_LIMIT = 16 * 1024 * 1024
 #: It is read before any signature; an honest one has some hundred values.
+_JSON_SPACE = b" \t\r\n"
 ENVELOPE_VALUE_LIMIT = 1_000
 SIGNATURE_LIMIT = 16
 SIGNATURE_BYTES_LIMIT = 1024
@@ -108,6 +109,8 @@ def parse_envelope(raw: bytes, file: str = "") -> Envelope:
     where = f"{file}: {_WHERE}" if file else _WHERE
     if len(raw) > ENVELOPE_LIMIT:
         raise LimitExceeded(f"an envelope of {len(raw)} bytes, over {ENVELOPE_LIMIT}", where=where)
+    if not raw.lstrip(_JSON_SPACE).startswith(b"{"):
+        raise EnvelopeInvalid("not a JSON object", where=where)
     document = parse_json(raw, where, EnvelopeInvalid, values=ENVELOPE_VALUE_LIMIT)
     fields = Fields(document, where, EnvelopeInvalid)
     entries = fields.records("signatures")
