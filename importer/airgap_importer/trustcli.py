@@ -299,7 +299,7 @@ def _edit(
 
 def _age(days: int | None) -> timedelta | None:
     from airgap_shared.errors import UsageError
-    from airgap_shared.trust.policyfile import DAYS_LIMIT
+    from airgap_shared.trust.limits import DAYS_LIMIT
 
     if days is None:
         return None

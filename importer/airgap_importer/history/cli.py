@@ -19,6 +19,7 @@ from airgap_shared.console.application import (
 from airgap_shared.console.inspection import FormatOption
 from airgap_shared.console.outcome import NOTHING_CHANGED, Format, command, print_result
 from airgap_shared.console.trusting import PolicyOption, clock_reading, host_policy
+from airgap_shared.trust.limits import DAYS_LIMIT
 
 if TYPE_CHECKING:
     from airgap_importer.history.journal import Unfinished
@@ -63,7 +64,7 @@ def status(
     max_age_days: Annotated[
         int | None,
         typer.Option(
-            "--max-age-days", min=0, max=36_500, metavar="N", help="How old a bundle may be."
+            "--max-age-days", min=0, max=DAYS_LIMIT, metavar="N", help="How old a bundle may be."
         ),
     ] = None,
     fail_stale: Annotated[

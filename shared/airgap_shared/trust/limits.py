@@ -1,8 +1,11 @@
-"""The limits of a trust policy that can be taken away again, by the names of their options."""
+"""The limits of a trust policy: those to take away again, by their options, and the most days."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+#: A hundred years: more would be a slip of the hand, and overflow times.
+DAYS_LIMIT = 36_500
 
 
 class KeyLimit(StrEnum):

@@ -11,12 +11,11 @@ from airgap_shared.errors import DuplicateJSONKey, KeyFileInvalid, PolicyInvalid
 from airgap_shared.oci.fields import Fields, parse_json
 from airgap_shared.oci.moment import format_time, parse_time
 from airgap_shared.trust.keys import PublicKey, parse_public_key
+from airgap_shared.trust.limits import DAYS_LIMIT
 from airgap_shared.trust.policy import AppTrust, Quorum, Revocation, TrustedKey, TrustPolicy
 
 POLICY_LIMIT = 1 << 20
 ENTRY_LIMIT = 256
-#: A hundred years: more would be a slip of the hand, and overflow times.
-DAYS_LIMIT = 36_500
 _SKEW_LIMIT = 365 * 86_400
 _TEXT_LIMIT = 500
 ANY = "*"
