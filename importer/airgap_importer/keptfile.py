@@ -32,14 +32,19 @@ def read_kept(path: Path) -> bytes | None:
             raise StateCorrupt("a link that leads nowhere", where=str(path)) from None
         return None
     except OSError as problem:
-        raise StateCorrupt(
-            f"cannot be read: {problem.strerror}",
-            where=str(path),
-            next_step="find out why this user cannot read it, then run again",
-        ) from problem
+        raise unreadable(path, problem) from problem
     if len(raw) > LIMIT:
         raise StateCorrupt("far too large", where=str(path))
     return raw
+
+
+def unreadable(path: Path, problem: OSError) -> StateCorrupt:
+    """The failure to read what is there; it is never taken for nothing."""
+    return StateCorrupt(
+        f"cannot be read: {problem.strerror}",
+        where=str(path),
+        next_step="find out why this user cannot read it, then run again",
+    )
 
 
 def check_format(fields: Fields, known: int, error: type[AirgapError]) -> None:

@@ -26,7 +26,7 @@ from pathlib import Path
 from airgap_importer.filetree import make_directories, replace_file
 from airgap_importer.history.receipt import FORMAT, Receipt
 from airgap_importer.history.state import ImportState, parse_state
-from airgap_importer.keptfile import read_kept
+from airgap_importer.keptfile import read_kept, unreadable
 from airgap_shared.errors import AirgapError, DiskFull, Locked, StateCorrupt, StateNotWritable
 
 STATE = "state.json"
@@ -244,8 +244,4 @@ def _folders(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as problem:
-        raise StateCorrupt(
-            f"cannot be read: {problem.strerror}",
-            where=str(folder),
-            next_step="find out why this user cannot read it, then run again",
-        ) from problem
+        raise unreadable(folder, problem) from problem
