@@ -59,8 +59,7 @@ def sign(
 
     The signature goes into a file of its own, which verify and apply take with --signature.
 
-    Example: airgap-bundle sign shop.tar.zst --key officer.key --verify-key vendor.pub \
-        -o shop.dsse.json
+    Example: airgap-bundle sign shop.tar.zst --key me.key --verify-key vendor.pub -o me.dsse.json
     """
     with command(form, "nothing was written"):
         from airgap_shared.bundle.admission import Gate
