@@ -166,7 +166,7 @@ def _contest(
     options: argparse.Namespace,
 ) -> Results:
     """All rounds between registries that speak TLS if there is a certificate."""
-    registry = RegistryOptions(tls=certificate)
+    registry = RegistryOptions(tls=certificate, processors=None)
     authority = None
     if certificate is not None:
         authority = folder / "ca"

@@ -59,6 +59,12 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def own_renderer(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have imports render the overlay by themselves alone."""
+    monkeypatch.setenv("PATH", str(programs))
+
+
+@pytest.fixture
 def servers() -> Iterator[ExitStack]:
     """Enter a server here and it ends with the test, the last one first."""
     with ExitStack() as stack:

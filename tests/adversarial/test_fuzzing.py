@@ -50,6 +50,8 @@ from support.registry_storage import Snapshot
 from support.schedules import schedule
 from support.victim import Victim
 
+pytestmark = pytest.mark.usefixtures("own_renderer")
+
 _Figure = Callable[[str, int], None]
 #: Parts that may run beside each other.
 _PARTS = range(4)

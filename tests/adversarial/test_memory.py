@@ -24,6 +24,8 @@ from support.in_process import run_here
 from support.journey import refused, succeeded, tree_of
 from support.victim import Victim
 
+pytestmark = pytest.mark.usefixtures("own_renderer")
+
 _AUDIT = ("airgap-import", "audit", "--format", "json")
 _RECEIPT = "dev.airgap-bundle.receipt"
 

@@ -8,7 +8,6 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,12 +139,9 @@ class _Lists:
         return len(self.proxy.requests("PUT", self.PATH))
 
 
+@pytest.mark.usefixtures("own_renderer")
 class TestC16:
     """What refers to an image, where the registry does not list it by itself."""
-
-    @pytest.fixture(autouse=True)
-    def _without_renderers(self, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("PATH", str(programs))
 
     @pytest.fixture
     def lists(self, victim: Victim, key: Key) -> _Lists:

@@ -23,6 +23,8 @@ from support.policies import app_entry, policy_of, write_policy
 from support.pushing import push_image
 from support.victim import Victim
 
+pytestmark = pytest.mark.usefixtures("own_renderer")
+
 _YEAR_2030 = {"created": "2030-01-01T00:00:00Z", "expires": "2031-01-01T00:00:00Z"}
 
 

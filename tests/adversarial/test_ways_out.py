@@ -17,6 +17,8 @@ from support.in_process import run_here
 from support.journey import refused, succeeded
 from support.victim import Victim
 
+pytestmark = pytest.mark.usefixtures("own_renderer")
+
 _RECEIPT = "dev.airgap-bundle.receipt"
 _FAR = "2098-01-01T00:00:00Z"
 

@@ -54,13 +54,17 @@ class TokenRealm:
 
 @dataclass(frozen=True, slots=True)
 class RegistryOptions:
-    """How a registry is set up; the default is open, writable plain http."""
+    """How a registry is set up; the default is open, writable plain http.
+
+    It computes on one processor, since tests run beside each other; None is on all of them.
+    """
 
     users: Mapping[str, str] = field(default_factory=dict)
     token: TokenRealm | None = None
     tls: ServerCertificate | None = None
     read_only: bool = False
     delete: bool = False
+    processors: int | None = 1
 
 
 class DockerRegistry:
@@ -180,9 +184,16 @@ class DockerRegistry:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={"PATH": "/usr/bin:/bin", "OTEL_TRACES_EXPORTER": "none"},
+                env=self._environment(),
                 start_new_session=True,
             )
+
+    def _environment(self) -> dict[str, str]:
+        # Thousands of short lives: collecting garbage less often takes a tenth less of each.
+        environment = {"PATH": "/usr/bin:/bin", "OTEL_TRACES_EXPORTER": "none", "GOGC": "400"}
+        if self._options.processors is not None:
+            environment["GOMAXPROCS"] = str(self._options.processors)
+        return environment
 
     def _configuration(self) -> dict[str, object]:
         options = self._options
