@@ -94,9 +94,9 @@ def keygen(
     Example: airgap-bundle keygen vendor
     """
     with command(form, "nothing was written"):
-        from airgap_shared.console.files import write_new_file
+        from airgap_shared.console.files import write_new_files
         from airgap_shared.console.signing import read_passphrase
-        from airgap_shared.errors import AirgapError, UsageError
+        from airgap_shared.errors import UsageError
         from airgap_shared.trust.keys import Scheme
         from airgap_shared.trust.privatekey import PrivateKey
 
@@ -105,12 +105,7 @@ def keygen(
         private, public = Path(f"{prefix}.key"), Path(f"{prefix}.pub")
         key = PrivateKey.generate(Scheme(scheme.value))
         pem = key.to_pem(read_passphrase(passphrase_file))
-        write_new_file(public, key.public_key.pem, 0o644)
-        try:
-            write_new_file(private, pem, 0o600)
-        except AirgapError:
-            public.unlink()
-            raise
+        write_new_files([(public, key.public_key.pem, 0o644), (private, pem, 0o600)])
         key_id = key.public_key.key_id
         print_result(
             {

@@ -129,7 +129,7 @@ def export_sigstore(
     Example: airgap-bundle export-sigstore shop.tar.zst --key vendor.pub -o shop
     """
     with command(form, "nothing was written"):
-        from airgap_shared.console.files import open_medium, write_new_file
+        from airgap_shared.console.files import open_medium, write_new_files
         from airgap_shared.stores.opening import open_signed, open_statement
         from airgap_shared.trust.sigstore import compose_sigstore_bundle
 
@@ -144,13 +144,16 @@ def export_sigstore(
                 options.refuse_ignored()
                 envelope, _ = open_signed(medium, options.detached())
                 chosen = list(envelope.signatures)
-        written = []
-        for number, signature in enumerate(chosen, 1):
-            path = Path(
-                f"{output}.sigstore.json" if number == 1 else f"{output}.{number}.sigstore.json"
-            )
-            write_new_file(path, compose_sigstore_bundle(envelope, signature), 0o644)
-            written.append({"file": str(path), "keyId": signature.key_id})
+        paths = [
+            Path(f"{output}.sigstore.json" if number == 1 else f"{output}.{number}.sigstore.json")
+            for number in range(1, len(chosen) + 1)
+        ]
+        documents = [compose_sigstore_bundle(envelope, signature) for signature in chosen]
+        write_new_files([(path, text, 0o644) for path, text in zip(paths, documents, strict=True)])
+        written = [
+            {"file": str(path), "keyId": signature.key_id}
+            for path, signature in zip(paths, chosen, strict=True)
+        ]
         lines = [f"{entry['file']}  {entry['keyId']}" for entry in written]
         print_result({"verified": options.given, "bundles": written}, "\n".join(lines), form)
 

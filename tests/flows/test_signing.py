@@ -288,6 +288,14 @@ class TestExport:
         hint = json.loads((exported / "one.sigstore.json").read_text())["verificationMaterial"]
         assert hint["publicKey"]["hint"] == fingerprint(exported / "officer.pub")
 
+    def test_writes_all_or_nothing(self, exported: Path) -> None:
+        (exported / "new.2.sigstore.json").write_text("precious")
+        before = tree_of(exported)
+        both = ("--key", "vendor.pub", "--key", "officer.pub", "--signature", "o.dsse.json")
+        done = bundler(exported, "export-sigstore", BUNDLE, *both, "-o", "new")
+        refused(done, 2, "UsageError")
+        assert tree_of(exported) == before
+
     def test_without_a_key_says_that_nothing_was_verified(self, exported: Path) -> None:
         done = bundler(exported, "export-sigstore", BUNDLE, "-o", "all", "--format", "json")
         assert document(done)["verified"] is False

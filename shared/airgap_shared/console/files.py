@@ -203,6 +203,26 @@ def write_new_file(path: Path, content: bytes, mode: int) -> None:
         raise _not_written(path, problem) from problem
 
 
+def write_new_files(files: Iterable[tuple[Path, bytes, int]]) -> None:
+    """Write all of these files, each as :func:`write_new_file` does, or none.
+
+    A file is its path, content and permissions.
+
+    Raises:
+        UsageError, DiskFull, OutputNotWritable: one cannot be written; those before it are gone.
+
+    """
+    written: list[Path] = []
+    try:
+        for path, content, mode in files:
+            write_new_file(path, content, mode)
+            written.append(path)
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+
+
 def _not_written(path: Path, problem: OSError) -> AirgapError:
     kind: type[AirgapError] = OutputNotWritable
     advice = "choose another place, or have it made writable"

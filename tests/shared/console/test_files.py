@@ -13,6 +13,7 @@ from airgap_shared.console.files import (
     open_medium,
     read_key_file,
     write_new_file,
+    write_new_files,
 )
 from airgap_shared.errors import (
     BundleTruncated,
@@ -68,6 +69,17 @@ def test_what_is_there_is_not_written_over(tmp_path: Path, there: str) -> None:
     assert not (tmp_path / "elsewhere").exists()
     with pytest.raises(UsageError, match="cannot write"):
         write_new_file(tmp_path / "missing" / "key", b"secret", 0o600)
+
+
+def test_of_several_files_all_are_written_or_none(tmp_path: Path) -> None:
+    files = [(tmp_path / name, name.encode(), 0o600) for name in ("a", "b", "c")]
+    (tmp_path / "b").write_bytes(b"precious")
+    with pytest.raises(UsageError, match="exists already"):
+        write_new_files(files)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"precious"]
+    (tmp_path / "b").unlink()
+    write_new_files(files)
+    assert sorted(path.read_bytes() for path in tmp_path.iterdir()) == [b"a", b"b", b"c"]
 
 
 def test_a_full_disk_is_told_and_nothing_stays(tmp_path: Path) -> None:
