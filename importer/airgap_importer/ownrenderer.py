@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, Final, cast
 
 import yaml
 
@@ -20,6 +20,8 @@ from airgap_shared.errors import OverlayRefused
 from airgap_shared.kube.documents import load_objects
 from airgap_shared.kube.objects import KubeObject, ManifestFile
 
+#: Large applications have thousands of patches, and this one reads them much faster.
+_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _KNOWN = frozenset({"apiVersion", "kind", "bases", "resources", "images", "patchesJson6902"})
 
 
@@ -132,7 +134,7 @@ def _unshared(value: object) -> object:
 
 def _yaml(path: Path) -> object:
     try:
-        return cast(object, yaml.safe_load(path.read_bytes()))
+        return cast(object, yaml.load(path.read_bytes(), _LOADER))  # noqa: S506 - a safe one
     except yaml.YAMLError as error:
         raise OverlayRefused(f"not YAML: {error}", where=str(path)) from error
 
