@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from airgap_importer.history import auditlog
 from support.commands import Finished, Shell
 from support.docker_registry import DockerRegistry
 from support.fault_proxy import FaultProxy
-from support.faults import Meanwhile, Rule
+from support.faults import Answer, Meanwhile, Rule
 from support.hostile import Draft, Key, pack
 from support.images import make_image
 from support.import_site import PAST, Site, release_image, shop_release
 from support.in_process import run_here
 from support.journey import deployment, refused, succeeded
+from support.mounting import mounted
 from support.policies import app_entry, policy_of, write_policy
 from support.pushing import push_image
 from support.victim import Victim
@@ -344,6 +349,14 @@ class TestMemories:
         (path,) = site.state.glob("*/shop/state.json")
         yield path
 
+    def _rebuild(self, site: Site, namespace: str = "") -> Finished:
+        return run_here(
+            site.victim.folder,
+            *("airgap-import", "state", "rebuild", "--app", "shop", "--plain-http"),
+            *("--registry-endpoint", site.victim.proxy.host),
+            *("--image-namespace", namespace or site.namespace),
+        )
+
     @pytest.mark.parametrize("content", [b"", b"{}", b"null", b"\x00" * 100, b'{"format": 2}'])
     def test_g12_is_named(self, site: Site, damaged: Path, content: bytes) -> None:
         damaged.write_bytes(content)
@@ -362,11 +375,7 @@ class TestMemories:
     def test_is_made_again_from_the_registry(self, site: Site, damaged: Path) -> None:
         whole = json.loads(damaged.read_text())["channels"]
         damaged.write_bytes(b"torn")
-        rebuild = (
-            *("airgap-import", "state", "rebuild", "--app", "shop", "--plain-http"),
-            *("--registry-endpoint", site.victim.proxy.host, "--image-namespace", site.namespace),
-        )
-        succeeded(run_here(site.victim.folder, *rebuild))
+        succeeded(self._rebuild(site))
         assert json.loads(damaged.read_text())["channels"] == whole
         assert damaged.with_name("state.json.damaged").read_bytes() == b"torn"
         site.refuses(shop_release("1.4.0", 12), "RollbackDetected")
@@ -374,15 +383,45 @@ class TestMemories:
         document = json.loads(damaged.read_text())
         document["channels"]["stable"]["sequence"] = 99
         damaged.write_text(json.dumps(document))
-        assert "sequence 99" in succeeded(run_here(site.victim.folder, *rebuild)).out
+        assert "sequence 99" in succeeded(self._rebuild(site)).out
+
+    def test_is_still_damaged_where_making_it_again_fails(self, site: Site, damaged: Path) -> None:
+        damaged.write_bytes(b"torn")
+        # Nothing else can be written: the new state would be larger than any file may be.
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+        try:
+            done = self._rebuild(site)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+            signal.signal(signal.SIGXFSZ, handler)
+        refused(done, 30, "DiskFull")
+        assert "second name" in done.err
+        assert damaged.read_bytes() == b"torn"
+        assert damaged.with_name("state.json.damaged").read_bytes() == b"torn"
+        site.refuses(shop_release("1.4.0", 12), "StateCorrupt", code=32)
+        succeeded(self._rebuild(site))
+        site.refuses(shop_release("1.4.0", 12), "RollbackDetected")
+
+    def test_a_folder_in_its_place_is_set_aside(self, site: Site, damaged: Path) -> None:
+        damaged.unlink()
+        damaged.mkdir()
+        succeeded(self._rebuild(site))
+        assert damaged.with_name("state.json.damaged").is_dir()
+        site.refuses(shop_release("1.4.0", 12), "RollbackDetected")
+
+    def test_folders_that_are_not_ours_are_none(self, site: Site, damaged: Path) -> None:
+        (site.state / "lost+found" / "x" / "state.json").mkdir(parents=True)
+        shutil.copytree(damaged.parents[1], site.state / f"{damaged.parents[1].name}.bak")
+        for command in (("status",), ("audit",), ("state", "reset-clock")):
+            succeeded(run_here(site.victim.folder, "airgap-import", *command))
+        copied = site.state / f"{damaged.parents[1].name}.bak" / "shop" / "state.json"
+        copied.write_bytes(b"torn")
+        assert "1.5.2" in succeeded(run_here(site.victim.folder, "airgap-import", "status")).out
 
     def test_nothing_to_make_it_from(self, site: Site) -> None:
-        done = run_here(
-            site.victim.folder,
-            *("airgap-import", "state", "rebuild", "--app", "shop", "--plain-http"),
-            *("--registry-endpoint", site.victim.proxy.host, "--image-namespace", "nowhere"),
-        )
-        refused(done, 2, "UsageError")
+        refused(self._rebuild(site, "nowhere"), 2, "UsageError")
 
     def test_a_receipt_that_is_none(self, site: Site) -> None:
         succeeded(site.apply(shop_release("1.5.2", 15)))
@@ -390,6 +429,41 @@ class TestMemories:
         push_image(host, repository, "shop_stable", make_image([b"not a receipt"]))
         done = site.refuses(shop_release("1.6.0", 16), "RegistryIntegrity", code=24)
         assert "airgap-receipts:shop_stable" in done.err
+
+
+def test_an_import_that_fails_on_a_full_disk_is_in_the_audit_log(
+    site: Site, tmp_path: Path
+) -> None:
+    with mounted(tmp_path / "memory", "size=2m") as memory:
+
+        def fill() -> None:
+            with suppress(OSError), (memory / "filler").open("wb", buffering=0) as file:
+                while file.write(bytes(4096)):
+                    pass
+
+        site.victim.proxy.add(Rule(Meanwhile(fill), "PUT", "/blobs/uploads/"))
+        site.victim.proxy.add(Rule(Answer(403), "PUT", "/manifests/", times=None))
+        done = site.apply(shop_release("1.5.2", 15), "--state-dir", str(memory))
+        assert done.code != 0
+        log = (memory / "audit.jsonl").read_text()
+    assert '"stopped"' in log
+
+
+def test_an_import_that_ends_during_an_audit_is_no_gap(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeeded(site.apply(shop_release("1.4.0", 12)))
+    read, later = auditlog.read_entries, [shop_release("1.5.2", 15)]
+
+    def read_slowly(folder: Path) -> list[auditlog.AuditEntry]:
+        entries = read(folder)
+        while later:
+            succeeded(site.apply(later.pop()))
+        return entries
+
+    monkeypatch.setattr(auditlog, "read_entries", read_slowly)
+    succeeded(run_here(site.victim.folder, "airgap-import", "audit"))
+    assert not later
 
 
 def test_the_audit_log_has_every_import_and_notices_changes(site: Site) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -11,6 +13,11 @@ from typing import Any
 
 import pytest
 
+from airgap_shared.stores.policystore import load_policy
+from airgap_shared.trust.envelope import PAYLOAD_TYPE, Envelope
+from airgap_shared.trust.policyupdate import compose_policy_statement
+from airgap_shared.trust.privatekey import parse_private_key
+from airgap_shared.trust.signing import countersign
 from support.budget import budget
 from support.commands import Finished, Shell
 from support.figures import Figure
@@ -559,3 +566,24 @@ class TestA21:
             capture_output=True,
             check=False,
         )
+
+
+def test_a_policy_too_large_once_it_is_in_force_is_not_signed(folder: Path) -> None:
+    """A draft may spare spaces and escapes; what is written from it does not."""
+    document = policy(folder)
+    document["version"] = 2
+    digests = (hashlib.sha256(str(number).encode()).digest() for number in range(2450))
+    ids = [f"SHA256:{base64.b64encode(one).decode().rstrip('=')}" for one in digests]
+    document["revoked"] = [{"key": one, "reason": "r" * 350} for one in ids]
+    (folder / "2.json").write_text(json.dumps(document, separators=(",", ":")))
+    before = tree_of(folder)
+    done = trust(folder, "sign", "2.json", "--key", "vendor.key", "-o", "2.dsse.json")
+    refused(done, 2, "PolicyInvalid")
+    assert tree_of(folder) == before
+    # By another tool it may have been signed all the same.
+    unsigned = Envelope(PAYLOAD_TYPE, compose_policy_statement(load_policy(folder / "2.json")), ())
+    key = parse_private_key((folder / "vendor.key").read_bytes(), None)
+    (folder / "2.dsse.json").write_bytes(countersign(unsigned, [], key).to_json())
+    refused(here(folder, "update", "2.dsse.json"), 2, "PolicyInvalid")
+    assert policy(folder)["version"] == 1
+    succeeded(here(folder, "show"))

@@ -109,8 +109,9 @@ def audit(state_dir: StateDirOption = None, form: FormatOption = Format.TEXT) ->
         from airgap_importer.history.folder import all_states
 
         folder = state_folder(state_dir)
+        # In this order: an import that ends meanwhile writes its line before its state.
+        states = list(all_states(folder))
         entries = read_entries(folder)
-        states = all_states(folder)
         check_end(entries, (one for state in states for one in state.channels.values()))
         lines = [f"{entry.number:5}  {_line(entry.facts)}" for entry in entries]
         head = entries[-1].digest if entries else None

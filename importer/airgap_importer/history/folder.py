@@ -18,6 +18,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
@@ -37,6 +38,7 @@ _RESERVE = "reserve"
 #: Enough for a state with the names of a thousand images, a receipt, and lines of log and journal.
 _ROOM = 256 << 10
 OPEN_LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_TARGET = re.compile(r"[0-9a-f]{16}")
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -177,15 +179,28 @@ def is_of_later_format(place: Path) -> bool:
     return isinstance(found, int) and found > FORMAT
 
 
-def set_aside(place: Path) -> None:
-    """Give a damaged state another name, so that a new one can be made.
+def set_aside(place: Path) -> bool:
+    """Keep a damaged state under another name, so that a new one can be made.
+
+    Whether it stays under its own name, too, until the new one takes that: if the making fails,
+    what is damaged must not have become what is not there. Where it is no file, or the file
+    system has no second names, it does not.
 
     Raises:
         StateNotWritable: it could not.
 
     """
+    state, aside = place / STATE, place / f"{STATE}.damaged"
+    second = place / f".{STATE}.damaged"
     with told(place):
-        (place / STATE).replace(place / f"{STATE}.damaged")
+        second.unlink(missing_ok=True)
+        try:
+            os.link(state, second, follow_symlinks=False)
+        except OSError:
+            state.replace(aside)
+            return False
+        second.replace(aside)
+    return True
 
 
 @contextmanager
@@ -229,12 +244,15 @@ def _lock(lock: int, what: str) -> None:
 def all_places(folder: Path) -> Iterator[Path]:
     """The folders of all applications; one that cannot be looked into is no empty one.
 
+    Folders that are not ours, ``lost+found`` of a disk, say, are not looked into.
+
     Raises:
         StateCorrupt: a folder cannot be read, or is none.
 
     """
     for target in _folders(folder):
-        yield from _folders(target)
+        if _TARGET.fullmatch(target.name):
+            yield from _folders(target)
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -165,6 +165,7 @@ class Memory:
             yield
         except BaseException as problem:
             if not self._remembered:
+                places.free_room(self._locked_place)
                 with suppress(AirgapError):
                     self._stopped(problem)
             raise

@@ -63,9 +63,10 @@ def rebuild_state(
         except StateCorrupt:
             if is_of_later_format(place):
                 raise
-            set_aside(place)
             damaged = True
-            story.changed = "the damaged state has another name; nothing else was changed"
+            stays = set_aside(place)
+            name = "a second name" if stays else "another name"
+            story.changed = f"the damaged state has {name}; nothing else was changed"
             state = ImportState(str(target), app)
         known = state.channels.get(channel)
         if known is not None and known.sequence >= found.receipt.sequence:

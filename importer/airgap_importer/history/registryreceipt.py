@@ -136,7 +136,9 @@ class RegistryReceipts:
         self.registry.put_manifest(self.repository, self.tag, raw, _MANIFEST)
         found = self.registry.head_manifest(self.repository, self.tag)
         if found is None or found.digest != digest:
-            self._refuse_overtaken(kept, known)
+            there = self._refuse_overtaken(kept, known)
+            if there is not None and there.receipt.tells_of(kept.receipt):
+                return  # of another host that imported the same release at the same time
             raise RegistryIntegrity(
                 "the registry says that it took the receipt, and does not have it",
                 where=self.where,
@@ -151,11 +153,14 @@ class RegistryReceipts:
             "without a receipt, older bundles are recognised by this host alone",
         )
 
-    def _refuse_overtaken(self, kept: KeptReceipt, known: KeptReceipt | None) -> None:
-        """A registry has no compare-and-swap: what is left is the time of one request."""
+    def _refuse_overtaken(self, kept: KeptReceipt, known: KeptReceipt | None) -> KeptReceipt | None:
+        """What another host has put there meanwhile, if that is nothing newer.
+
+        A registry has no compare-and-swap: what is left is the time of one request.
+        """
         there = self.registry.head_manifest(self.repository, self.tag)
         if there is None or (known is not None and there.digest == known.digest):
-            return
+            return None
         found = self.newest()
         if found is not None and found.receipt.sequence > kept.receipt.sequence:
             newer = found.receipt
@@ -165,6 +170,7 @@ class RegistryReceipts:
                 where=self.where,
                 next_step=f"import {newer.version} again: tags in the registry may be of either",
             )
+        return found
 
     def _compose(self, kept: KeptReceipt) -> bytes:
         annotations = {ANNOTATION: json.dumps(kept.receipt.to_document(), sort_keys=True)}

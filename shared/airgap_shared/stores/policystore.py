@@ -85,10 +85,12 @@ class HeldPolicy:
         The file is the old one or the new one, whole, whenever this is interrupted.
 
         Raises:
+            PolicyInvalid: no reader would take it.
             OutputNotWritable, DiskFull: it could not be written; the old one is in force.
 
         """
         content = compose_policy(policy)
+        parse_policy(content, f"version {policy.version} of {self.path}")
         with _translated(self.path):
             with _history(self.folder, self.path) as history:
                 _keep(history, f"{self.policy.version}.json", self.raw)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -17,6 +18,7 @@ from airgap_shared.stores.registry import Registry
 from support.clients import http_client
 from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
 from support.fault_proxy import MakeProxy
+from support.faults import Answer, Meanwhile, Rule
 from support.images import make_image
 from support.pushing import push_image
 from support.receipts import RECEIPT
@@ -129,3 +131,30 @@ def test_a_registry_that_takes_nothing(make_registry: MakeRegistry) -> None:
         assert receipts(client).newest() is None
         with pytest.raises(RegistryRejected):
             receipts(client).keep(KeptReceipt(RECEIPT), None)
+
+
+def test_another_host_that_imports_the_same_at_the_same_time_is_no_fault(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    other = KeptReceipt(replace(RECEIPT, accepted=RECEIPT.accepted + timedelta(seconds=3)))
+    with http_client(registry.host) as client:
+        theirs = Rule(
+            Meanwhile(lambda: receipts(client).keep(other, None)), "HEAD", "/shop_stable", first=3
+        )
+        proxy = make_proxy(registry.host, theirs)
+        with http_client(proxy.host) as own:
+            receipts(own).keep(KeptReceipt(RECEIPT), None)
+        assert receipts(client).newest() == other
+
+
+def test_a_registry_that_keeps_the_old_receipt_is_named(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    """Also where that one tells of the same release."""
+    old = KeptReceipt(replace(RECEIPT, accepted=RECEIPT.accepted + timedelta(seconds=3)))
+    with http_client(registry.host) as client:
+        receipts(client).keep(old, None)
+        known = receipts(client).newest()
+    proxy = make_proxy(registry.host, Rule(Answer(201), "PUT", "/shop_stable", times=None))
+    with http_client(proxy.host) as client, pytest.raises(RegistryIntegrity, match="took"):
+        receipts(client).keep(KeptReceipt(RECEIPT), known)
