@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 import threading
 from base64 import b64encode
+from collections import deque
+from collections.abc import Hashable
+from itertools import chain
 
-from airgap_shared.stores.spelling import SHORTEST_SECRET, landmark, spellings
+from airgap_shared.stores.spelling import SHORTEST_SECRET, landmark, shortest, spellings
 
 TEXT_LIMIT = 500
+#: Of the tokens for one use: that in use, and what requests under way may still carry.
+_NEWEST = 8
 _HIDDEN = "[hidden]"
 #: Of both schemes, as it is sent and as JSON (``\/``) and URLs (``%3D``) spell it.
 _AUTHORIZATION = re.compile(
@@ -29,24 +34,40 @@ class Redactor:
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
+        self._tokens: dict[Hashable, deque[tuple[str, ...]]] = {}
         self._lock = threading.Lock()
 
     def learn(self, *secrets: str) -> None:
         """Hide these from now on, also as web pages, JSON documents and URLs would repeat them."""
-        long = [text for text in secrets if len(text) >= SHORTEST_SECRET]
-        encoded = [b64encode(text.encode("utf-8", "surrogatepass")).decode() for text in long]
+        forms = _forms(*secrets)
         with self._lock:
-            self._secrets.update(long, encoded)
+            self._secrets.update(forms)
+
+    def learn_token(self, use: Hashable, token: str) -> None:
+        """Hide a token that replaces others for the same use, and the last few of those.
+
+        A server can make tokens end at once, and so give one for each request.
+        """
+        forms = _forms(token)
+        with self._lock:
+            self._tokens.setdefault(use, deque(maxlen=_NEWEST)).append(forms)
 
     def clean(self, text: str) -> str:
         """Foreign text for a message: secrets hidden, control characters escaped, cut short."""
         with self._lock:
-            secrets = sorted(self._secrets, key=len, reverse=True)
-        for secret in secrets:
+            secrets = self._secrets.union(*chain.from_iterable(self._tokens.values()))
+        for secret in sorted(secrets, key=len, reverse=True):
             # Expressions for tokens are large, and few of them are met.
-            if landmark(secret) in text:
+            if shortest(secret) <= len(text) and landmark(secret) in text:
                 text = re.sub(spellings(secret), _HIDDEN, text)
         return readable(text)
+
+
+def _forms(*secrets: str) -> tuple[str, ...]:
+    """These, and the same in base64, where they are long enough to be looked for."""
+    long = [text for text in secrets if len(text) >= SHORTEST_SECRET]
+    encoded = [b64encode(text.encode("utf-8", "surrogatepass")).decode() for text in long]
+    return (*long, *encoded)
 
 
 def readable(text: str) -> str:

@@ -11,6 +11,8 @@ SHORTEST_SECRET = 4
 _WORD = re.compile(r"[A-Za-z0-9]+")
 #: Of a secret: words, spaces and backslashes in runs, and everything else by itself.
 _PARTS = re.compile(r"[A-Za-z0-9]+|\s+|\\+|.", re.DOTALL)
+#: An expression for more of them takes seconds to compile.
+_MOST_PARTS = 256
 _SPACE = (
     r"(?i:\s|\+|\\{1,7}(?:[nrtfv]|u00[0-9a-f]{2})|%(?:25){0,3}(?:20|0[9a-d])"
     r"|&(?:amp;){0,3}#(?:0*(?:9|1[0-3]|32)|x0*(?:[9a-d]|20));)"
@@ -22,15 +24,23 @@ def landmark(secret: str) -> str:
     return max(_WORD.findall(secret), key=len, default="")
 
 
+def shortest(secret: str) -> int:
+    """The number of characters that every spelling of a secret has at least."""
+    return sum(map(len, secret.strip().rstrip("=").split()))
+
+
 def spellings(text: str) -> str:
     """An expression for a secret as it is, and as it looks inside of other texts.
 
-    Base64 may lack its padding.
+    Base64 may lack its padding. Of a secret with very many parts, all that follows the first of
+    them is taken for the rest of it.
     """
     core = text.strip().rstrip("=")
     if len(core) < SHORTEST_SECRET:
         return re.escape(text)
-    return "".join(_spelling(part) for part in _PARTS.findall(core)) + f"{_spelling('=')}*"
+    parts = _PARTS.findall(core)
+    rest = f"{_spelling('=')}*" if len(parts) <= _MOST_PARTS else "(?s:.*)"
+    return "".join(_spelling(part) for part in parts[:_MOST_PARTS]) + rest
 
 
 def _spelling(part: str) -> str:

@@ -25,6 +25,8 @@ from airgap_shared.stores.retrying import Transient
 from airgap_shared.stores.settings import ClientSettings
 
 TOKEN_LIMIT = 1 << 20
+#: Real ones are below 8 KiB, which is as much as nginx takes of a header.
+_LONGEST_TOKEN = 16 << 10
 #: Of servers that do not say how long a token lives (token.md, "expires_in").
 _DEFAULT_LIFETIME = 60.0
 #: Whatever a server says: the number may have hundreds of digits.
@@ -116,7 +118,7 @@ class TokenService:
             raise refusal
         raw = answer.body(TOKEN_LIMIT)
         token, lifetime = _read(raw, request.where)
-        self._redactor.learn(token)
+        self._redactor.learn_token(access, token)
         return token, lifetime
 
     def _request(
@@ -171,6 +173,9 @@ def _read(raw: bytes | None, where: str) -> tuple[str, float]:
     token = document.get("token") or document.get("access_token")
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         raise AuthFailed("the token server's answer holds no token", where=where)
+    if len(token) > _LONGEST_TOKEN:
+        limit = _LONGEST_TOKEN >> 10
+        raise AuthFailed(f"the token server's token is longer than {limit} KiB", where=where)
     lifetime = document.get("expires_in")
     if isinstance(lifetime, int | float) and lifetime > 0:
         return token, float(min(lifetime, _LONGEST_LIFETIME))

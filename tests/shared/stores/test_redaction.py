@@ -3,6 +3,8 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
+import time
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airgap_shared.stores.redaction import TEXT_LIMIT, Redactor, hide, readable, without_accounts
+from airgap_shared.stores.spelling import shortest, spellings
 
 
 @pytest.mark.parametrize(
@@ -122,6 +125,50 @@ def test_what_is_not_quite_a_secret_is_read_once(unit: str) -> None:
     redactor = Redactor()
     redactor.learn("p + + + q", 'p&&"\\\\"\\q', "p&p&p&p&p&q", "\\\\p\\p\\p")
     assert "[hidden]" not in redactor.clean(unit * 20_000)
+
+
+def test_a_secret_longer_than_the_text_is_not_looked_for() -> None:
+    """Of punctuation every text has the landmark, and an expression for all of it is large."""
+    redactor = Redactor()
+    redactor.learn("!" * (1 << 20))
+    assert _seconds(lambda: redactor.clean("not found")) < 1
+
+
+@pytest.mark.parametrize("secret", ["!" * 16_000, "=" * 16_000 + "a", "!a" * 8_000, "\\a" * 8_000])
+def test_of_a_secret_with_very_many_parts_nothing_is_shown(secret: str) -> None:
+    redactor = Redactor()
+    redactor.learn(secret)
+    page = f"you sent {html.escape(quote(secret, safe=''))} and {'x' * 50_000}"
+    shown: list[str] = []
+    assert _seconds(lambda: shown.append(redactor.clean(page))) < 5
+    assert shown == ["you sent [hidden]"]
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
+_SHAPES = st.text("ab0=+/\\ \n\t\u2003&é\U0001f511", max_size=12)
+
+
+@given(_SHAPES)
+def test_no_spelling_is_shorter_than_is_said(secret: str) -> None:
+    tree = re._parser.parse(spellings(secret))  # type: ignore[attr-defined]
+    assert tree.getwidth()[0] >= shortest(secret)
+
+
+def test_the_last_tokens_for_each_use_are_hidden_and_credentials_always() -> None:
+    redactor = Redactor()
+    redactor.learn(_PASSWORD)
+    redactor.learn_token("rare", "token-of-another-use")
+    for number in range(100):
+        redactor.learn_token("often", f"token-{number:03}")
+    for secret in (_PASSWORD, "token-of-another-use", *(f"token-{n:03}" for n in range(92, 100))):
+        assert redactor.clean(secret) == "[hidden]"
+        assert redactor.clean(base64.b64encode(secret.encode()).decode()) == "[hidden]"
+    assert redactor.clean("token-091") == "token-091"
 
 
 def test_hiding_does_not_cut() -> None:

@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+import io
 import json
+import tracemalloc
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
 from airgap_shared.errors import AuthFailed, Denied, RateLimited, RegistryError, UnsafeTokenRealm
 from airgap_shared.oci.digest import Digest
+from airgap_shared.stores.challenge import Challenge
 from airgap_shared.stores.credential import Credential
+from airgap_shared.stores.endpoint import Endpoint
+from airgap_shared.stores.exchange import Access, Request
+from airgap_shared.stores.exchange import Answer as Given
+from airgap_shared.stores.redaction import Redactor
+from airgap_shared.stores.tokens import TokenService
 from support.clients import IMPATIENT, FakeClock, body_of, http_client, settings_by
 from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
 from support.fault_proxy import FaultProxy, MakeProxy
@@ -238,6 +247,42 @@ def test_no_token_is_a_failure_to_authorize(
         client.check_push("app")
     assert clock.pauses == []
     assert broken_tokens.host in caught.value.where
+
+
+def test_a_token_that_is_too_long_is_not_used(
+    behind: DockerRegistry, broken_tokens: FaultProxy
+) -> None:
+    body = json.dumps({"token": "x" * ((16 << 10) + 1)}).encode()
+    broken_tokens.add(Rule(Rewrite(200, {}, body), times=None))
+    with (
+        http_client(behind.host, ROBOT) as client,
+        pytest.raises(AuthFailed, match="longer than 16 KiB") as caught,
+    ):
+        client.check_push("app")
+    assert broken_tokens.host in caught.value.where
+
+
+def test_the_tokens_of_a_server_that_ends_them_at_once_are_not_all_kept() -> None:
+    redactor, serial, clock = Redactor(), count(), FakeClock()
+
+    def send(request: Request, header: str | None) -> Given:
+        token = f"{next(serial):08}{'a' * 10_000}"
+        page = io.BytesIO(json.dumps({"token": token, "expires_in": 1e-9}).encode())
+        return Given(200, {}, (), request.url, page)
+
+    service = TokenService(Endpoint("reg.example"), send, settings_by(clock), redactor)
+    challenge = Challenge("bearer", {"realm": "https://reg.example/token"})
+    access = Access.to("app", "pull")
+    tokens = [service.token(challenge, access, None)]
+    tracemalloc.start()
+    try:
+        for _ in range(400):
+            clock.advance(1)
+            tokens[0] = service.token(challenge, access, None)
+        assert tracemalloc.get_traced_memory()[0] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert redactor.clean(f"you sent {tokens[0]}") == "you sent [hidden]"
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
