@@ -559,3 +559,14 @@ class TestUpstream:
         link = '<http://elsewhere.example/v2/x>; rel="next"'
         route.source.add(_page(f"/referrers/{APP.digest}$", link=link))
         refused(route.journey.create(), 25, "UnsafeRedirect")
+
+    @pytest.mark.parametrize("piece", ["<", "<>;", "<>; ", "<x>; rel=nex"])
+    def test_links_of_any_form_are_read_at_once(self, route: Route, piece: str) -> None:
+        """The time would be hours, if each way to read them were tried."""
+        link = piece * (60_000 // len(piece))
+        route.source.add(_page(f"/referrers/{APP.digest}$", link=link))
+        done = refused(route.journey.create(), 14, "LimitExceeded")
+        assert "links" in done.err
+        route.source.clear()
+        route.source.add(_page(f"/referrers/{APP.digest}$", link=piece * (16_000 // len(piece))))
+        succeeded(route.journey.create())

@@ -14,6 +14,7 @@ from support.docker_registry import ServerCertificate
 from support.faults import (
     Action,
     Answer,
+    AnswerEarly,
     Delay,
     Drip,
     DropAfterCommit,
@@ -206,6 +207,9 @@ class _Handler(LoopbackHandler):
             case Answer():
                 _drain(body)
                 self._reply(action)
+            case AnswerEarly(status):
+                self._reply(Answer(status))
+                raise _Break
             case Examine(judge):
                 self._examine(judge, body)
             case Echo(status, before, after):

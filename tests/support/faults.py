@@ -17,6 +17,13 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerEarly:
+    """Answer before anything of the request's body was read, and close the connection."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class Delay:
     """Wait, then pass the request on."""
 
@@ -119,6 +126,7 @@ class Echo:
 
 Action = (
     Answer
+    | AnswerEarly
     | Delay
     | Hang
     | Meanwhile

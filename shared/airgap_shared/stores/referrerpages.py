@@ -19,7 +19,9 @@ from airgap_shared.stores.settings import Patience
 
 _PAGE_LIMIT = 1_000
 #: RFC 8288; registries send one link, ``<…>; rel="next"``.
-_NEXT = re.compile(r'<([^>]*)>\s*;(?:[^,]*;)?\s*rel="?next"?(?:\s*[;,]|\s*$)', re.IGNORECASE)
+_NEXT = re.compile(r'<([^<>]*)>\s*;(?:[^,<]*;)?\s*rel="?next"?(?:\s*[;,]|\s*$)', re.IGNORECASE)
+#: More than any link is long, and little to search.
+_LINK_LIMIT = 16 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,10 @@ class ReferrerPages:
             raw = answer.body(MANIFEST_LIMIT)
             if raw is None:
                 raise LimitExceeded(f"a list over {MANIFEST_LIMIT} bytes", where=request.where)
-            link = _NEXT.search(answer.headers.get("link", ""))
+            links = answer.headers.get("link", "")
+            if len(links) > _LINK_LIMIT:
+                raise LimitExceeded(f"links over {_LINK_LIMIT} bytes", where=request.where)
+            link = _NEXT.search(links)
             return raw, link[1] if link else ""
 
         return retry(get, self.patience)

@@ -34,7 +34,7 @@ from airgap_shared.stores.referrerpages import ReferrerPages
 from airgap_shared.stores.retrying import Attempts, Transient, retry
 from airgap_shared.stores.settings import ClientSettings
 from airgap_shared.stores.transport import Transport
-from airgap_shared.stores.upload import Uploads, check_announced
+from airgap_shared.stores.upload import BlobBody, Uploads, check_announced
 
 #: So long closing waits for the registry to forget what was not finished, in seconds.
 _PARTING = 1.0
@@ -306,14 +306,16 @@ class Registry:
         self._check_repository(repository)
         access = self._transport.access(repository)
         attempts = Attempts(self._patience)
+        where = f"{self.endpoint.host}/{repository}@{digest}"
+        body = BlobBody(digest, size, open_body, where)
         while True:
             try:
-                self._uploads.push(access, digest, size, open_body)
+                self._uploads.push(access, body)
                 return
             except Transient as fault:
                 attempts.pause(fault)
             # The answer may have been lost, not the blob.
-            if self._is_stored(repository, digest, size):
+            if body.proven and self._is_stored(repository, digest, size):
                 return
 
     def mount_blob(self, repository: str, digest: Digest, source: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from urllib.parse import quote, urlencode
 
 from airgap_shared.errors import (
@@ -25,6 +25,39 @@ from airgap_shared.stores.origins import upload_location
 from airgap_shared.stores.retrying import Transient
 
 _log = logging.getLogger(__name__)
+#: How often a registry may answer too early.
+_TRIES = 3
+
+
+class BlobBody(Body):
+    """The bytes of a blob, whose size and digest are proven before the last chunk is given.
+
+    ``proven`` says whether that was done: a registry may answer before it has all of them.
+    """
+
+    def __init__(
+        self, digest: Digest, size: int, open_chunks: Callable[[], Iterable[bytes]], where: str
+    ) -> None:
+        super().__init__(size, self._proving)
+        self.digest = digest
+        self.where = where
+        self.proven = False
+        self._source = open_chunks
+
+    def prove_nothing(self) -> None:
+        """Prove that a blob of no bytes is one: nobody asks for the chunks of that.
+
+        Raises:
+            SizeMismatch, DigestMismatch: it is not.
+
+        """
+        if not len(self) and not self.proven:
+            for _ in self._proving():
+                pass
+
+    def _proving(self) -> Iterator[bytes]:
+        yield from verified_chunks(self._source(), self.digest, len(self), self.where)
+        self.proven = True
 
 
 class Uploads:
@@ -46,14 +79,8 @@ class Uploads:
         self._under_way: dict[str, Access] = {}
         self._offered: dict[tuple[str, Digest], tuple[str, Access]] = {}
 
-    def push(
-        self,
-        access: Access,
-        digest: Digest,
-        size: int,
-        open_body: Callable[[], Iterable[bytes]],
-    ) -> None:
-        """Upload a blob whose size and digest are proven before its last chunk is sent.
+    def push(self, access: Access, body: BlobBody) -> None:
+        """Upload a blob.
 
         Raises:
             SizeMismatch, DigestMismatch: the body is not what it should be; nothing was stored.
@@ -61,10 +88,10 @@ class Uploads:
             Transient, AirgapError: the upload failed.
 
         """
-        where = f"{self._where(access)}@{digest}"
+        digest, where = body.digest, body.where
+        body.prove_nothing()
         offered = self._offered.pop((access.repository, digest), None)
         location = offered[0] if offered is not None else self.begin(access)
-        body = Body(size, lambda: verified_chunks(open_body(), digest, size, where))
         url = f"{location}{'&' if '?' in location else '?'}digest={quote(str(digest))}"
         headers = {"Content-Type": "application/octet-stream"}
         put = Request("PUT", url, where, (200, 201, 204), access, headers, body)
@@ -79,6 +106,9 @@ class Uploads:
         finally:
             self._under_way.pop(location, None)
         answer.close()
+        if not body.proven:
+            early = "the registry says that it stored the blob before it had all of it"
+            raise Transient(RegistryIntegrity(early, where=where), tries=_TRIES)
         check_announced(answer, digest, where)
 
     def cancel_all(self, seconds: float) -> None:

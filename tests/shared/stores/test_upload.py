@@ -9,11 +9,13 @@ import pytest
 
 from airgap_shared.errors import (
     Denied,
+    DigestMismatch,
     RateLimited,
     RegistryError,
     RegistryIntegrity,
     RegistryRejected,
     RegistryUnavailable,
+    SizeMismatch,
     TagImmutable,
     UnsafeUploadLocation,
 )
@@ -25,7 +27,7 @@ from airgap_shared.stores.tls import TrustSettings
 from support.clients import IMPATIENT, FakeClock, Identities, body_of, http_client, settings_by
 from support.docker_registry import DockerRegistry, MakeRegistry, RegistryOptions
 from support.fault_proxy import FaultProxy, MakeProxy
-from support.faults import Answer, DropAfterCommit, ResetRequest, Rewrite, Rule
+from support.faults import Action, Answer, AnswerEarly, DropAfterCommit, ResetRequest, Rewrite, Rule
 from support.images import GeneratedContent, chunks_of, make_image
 from support.tls import Certificate
 from support.token_server import MakeTokenServer, TokenPolicy
@@ -280,6 +282,53 @@ def test_a_host_that_is_allowed_gets_content_without_credentials(
         client.push_blob("app", DIGEST, SIZE, body_of(CONTENT))
     assert [one for one in other.requests() if "authorization" in one.headers] == []
     assert registry.storage.blobs() == {str(DIGEST): SIZE}
+
+
+@pytest.mark.parametrize("fault", [AnswerEarly(201), ResetRequest(10)])
+def test_a_blob_is_not_stored_before_all_of_it_was_sent(
+    registry: DockerRegistry, make_proxy: MakeProxy, fault: Action
+) -> None:
+    """Whatever the registry says: what was not sent was not proven to be what was signed."""
+    content = bytes(64 << 20)
+    opened = []
+
+    def open_body() -> Iterator[bytes]:
+        opened.append(1)
+        return chunks_of(GeneratedContent(len(content)))
+
+    there = Answer(200, {"Content-Length": str(len(content))})
+    rules = [Rule(fault, "PUT", times=None), Rule(there, "HEAD", times=None)]
+    proxy = make_proxy(registry.host, *rules)
+    with (
+        http_client(proxy.host, settings=settings_by(FakeClock())) as client,
+        pytest.raises((RegistryIntegrity, RegistryUnavailable)),
+    ):
+        client.push_blob("app", Digest.of(content), len(content), open_body)
+    assert len(opened) > 1
+    assert not proxy.requests("HEAD", "/blobs/")
+
+
+def test_an_answer_that_comes_early_once_is_asked_again(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    content = bytes(64 << 20)
+    proxy = make_proxy(registry.host, Rule(AnswerEarly(201), "PUT"))
+    with http_client(proxy.host, settings=settings_by(FakeClock())) as client:
+        client.push_blob("app", Digest.of(content), len(content), body_of(content))
+    assert registry.storage.blobs() == {str(Digest.of(content)): len(content)}
+
+
+@pytest.mark.parametrize("content", [b"", b"x"])
+def test_a_blob_of_no_bytes_is_proven_too(
+    registry: DockerRegistry, make_proxy: MakeProxy, content: bytes
+) -> None:
+    proxy = make_proxy(registry.host)
+    with http_client(proxy.host, settings=settings_by(FakeClock())) as client:
+        client.push_blob("app", Digest.of(b""), 0, body_of(b""))
+        with pytest.raises((SizeMismatch, DigestMismatch)):
+            client.push_blob("app", Digest.of(b"x"), 0, body_of(content))
+    assert len(proxy.requests("PUT")) == 1
+    assert registry.storage.blobs() == {str(Digest.of(b"")): 0}
 
 
 def test_a_session_that_may_not_be_cancelled_stays_with_one_request(
