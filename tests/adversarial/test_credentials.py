@@ -304,6 +304,8 @@ class TestF06:
         here = behind(self._certificates(tmp_path)[kind])
         options = ("--ca-file", here.ca) if trusted else ()
         done = here.gate.fails(25, "TLSVerifyFailed", run=lambda: here.apply(*options))
+        assert "; nothing was sent there (" in done.err
+        assert " – nothing was changed – " in done.err
         assert "--ca-file" in done.err
         _assert_unseen(here.gate.proxy)
 
@@ -327,6 +329,7 @@ class TestF07:
         """``127.1`` leads here, but is not recognized as this machine."""
         host = f"127.1:{_port(gate.proxy)}"
         done = gate.fails(25, "PlainHttpRefused", run=lambda: self._apply(gate, host))
+        assert " – nothing was changed – " in done.err
         assert "--plain-http" in done.err
         _assert_unseen(gate.proxy)
 

@@ -321,8 +321,19 @@ class TestE26:
         rule = Rule(redirect(f"{elsewhere.url}/away", status), method, path, times=None)
         gate.proxy.add(rule)
         done = gate.fails(25, "UnsafeRedirect", unseen=path == _TAG)
-        assert elsewhere.url in done.err
+        assert f"to {elsewhere.url}; nothing was sent there" in done.err
         assert elsewhere.requests() == []
+        gate.heals()
+
+    def test_tell_what_was_set_before(self, gate: Gate, make_proxy: MakeProxy) -> None:
+        elsewhere = make_proxy(gate.registry.host)
+        action = redirect(f"{elsewhere.url}/away", 307)
+        gate.proxy.add(Rule(action, "PUT", f"/{NAMESPACE}/five{_TAG}", times=None))
+        done = refused(gate.apply("--jobs", "1"), 25, "UnsafeRedirect")
+        told = done.err.partition("the tags set are ")[2].partition(";")[0].split(", ")
+        found = gate.registry.storage.all_tags().keys() & RELEASE_TAGS.keys()
+        assert sorted(told) == sorted(f"{gate.proxy.host}/{name}:{tag}" for name, tag in found)
+        assert "the overlay was not changed" in done.err
         gate.heals()
 
     def test_not_even_to_a_host_that_may_get_uploads(

@@ -87,7 +87,6 @@ def _read_endpoint(url: str, name: str) -> Endpoint:
         raise PlainHttpRefused(
             "the API of ECR is not asked by plain http",
             where=name,
-            changed="nothing was sent",
             next_step="write it as https://HOST[:PORT]",
         )
     return Endpoint(urlsplit(url).netloc, plain)

@@ -48,17 +48,16 @@ def _tls_fault(cause: ssl.SSLError, request: Request) -> AirgapError | Transient
     # Both are attributes only of what the ssl module itself has raised.
     reason: str | None = getattr(cause, "reason", None)
     if isinstance(cause, ssl.SSLCertVerificationError):
+        told = readable(getattr(cause, "verify_message", ""))
         return TLSVerifyFailed(
-            f"the certificate is not trusted: {readable(getattr(cause, 'verify_message', ''))}",
+            f"the certificate is not trusted: {told}; nothing was sent there",
             where=where,
-            changed="nothing was sent",
             next_step="name the authority that signed it: --ca-file FILE",
         )
     if reason in _PLAIN_TEXT:
         return PlainHttpRefused(
-            "the registry speaks plain http, not https",
+            "the registry speaks plain http, not https; nothing was sent there",
             where=where,
-            changed="nothing was sent",
             next_step="if that is meant, allow it: --plain-http",
         )
     if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) or reason is None:

@@ -54,9 +54,8 @@ def upload_location(
         offer = f"; if it is right, allow it: --upload-host {origin.host}" if origin else ""
         raise UnsafeUploadLocation(
             f"the registry sends the upload to {_name(origin, location)}, "
-            f"but it is spoken to as {registry}",
+            f"but it is spoken to as {registry}; nothing was sent there",
             where=where,
-            changed="nothing was sent there",
             next_step=_PROXY_ADVICE + (offer if encrypted else ""),
         )
     # In the spelling that is known to resolve: the registry may write HOST.:443.
@@ -77,9 +76,8 @@ def redirect_target(request: Request, answer: Answer, hops: int) -> str:
     if request.writes:
         raise UnsafeRedirect(
             f"the registry redirects a {request.method} from {source_origin} to "
-            f"{_name(target_origin, location)}",
+            f"{_name(target_origin, location)}; nothing was sent there",
             where=request.where,
-            changed="nothing was sent there",
             next_step=f"name the registry by the address it is served at, or {_PROXY_ADVICE}",
         )
     if source_origin is None or target_origin is None:
@@ -106,9 +104,8 @@ def next_page(url: str, link: str, where: str) -> str:
     origin = Origin.of(following)
     if origin is None or origin != Origin.of(url):
         raise UnsafeRedirect(
-            f"the next page of a list is at {_name(origin, link)}",
+            f"the next page of a list is at {_name(origin, link)}; nothing was asked there",
             where=where,
-            changed="nothing was asked there",
             next_step=_PROXY_ADVICE,
         )
     return following
@@ -133,9 +130,9 @@ def check_realm(
         raise UnsafeTokenRealm(f"no usable token address: {readable(realm)!r}", where=where)
     if registry.scheme == "https" and origin.scheme == "http":
         raise UnsafeTokenRealm(
-            f"the registry {registry} wants the credentials sent to {origin}, not encrypted",
+            f"the registry {registry} wants the credentials sent to {origin}, not encrypted; "
+            "none were sent",
             where=where,
-            changed="no credentials were sent",
             next_step="have the registry's token realm corrected to https",
         )
     if origin.host == registry.host:
@@ -144,9 +141,8 @@ def check_realm(
     if not _is_address(origin.host) and (anonymous or origin.host in trusted):
         return
     raise UnsafeTokenRealm(
-        f"the registry {registry} wants the credentials shown to {origin}",
+        f"the registry {registry} wants the credentials shown to {origin}; none were sent",
         where=where,
-        changed="no credentials were sent",
         next_step=f"if that is right, allow it: --token-host {origin.host}",
     )
 

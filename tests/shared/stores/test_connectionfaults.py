@@ -57,6 +57,17 @@ def test_the_cause_at_the_bottom_decides(
     assert "s3cret" not in str(error)
 
 
+@pytest.mark.parametrize(
+    "cause", [tls("WRONG_VERSION_NUMBER"), ssl.SSLCertVerificationError(1, "text")]
+)
+def test_what_a_run_has_changed_is_left_to_say(cause: Exception) -> None:
+    error = translate(cause, REQUEST)
+    assert isinstance(error, AirgapError)
+    assert error.what.endswith("; nothing was sent there")
+    error.explain(changed="the tags set are a and b")
+    assert error.changed == "the tags set are a and b"
+
+
 def test_a_circle_of_causes_is_survived() -> None:
     one, two = RuntimeError("one"), RuntimeError("two")
     one.__context__, two.__context__ = two, one

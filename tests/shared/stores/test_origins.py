@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import io
+
 import pytest
 
-from airgap_shared.errors import UnsafeTokenRealm
+from airgap_shared.errors import UnsafeRedirect, UnsafeTokenRealm, UnsafeUploadLocation
 from airgap_shared.stores.endpoint import Endpoint
-from airgap_shared.stores.origins import check_realm
+from airgap_shared.stores.exchange import Answer, Request
+from airgap_shared.stores.origins import (
+    check_realm,
+    next_page,
+    redirect_target,
+    upload_location,
+)
 
 SECURE = Endpoint("reg.example")
 
@@ -43,8 +51,9 @@ def test_realms_that_may_see_the_credentials(host: str, realm: str) -> None:
     ],
 )
 def test_realms_that_may_not(realm: str) -> None:
-    with pytest.raises(UnsafeTokenRealm):
+    with pytest.raises(UnsafeTokenRealm) as caught:
         check_realm(realm, SECURE, ())
+    assert not caught.value.changed
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "0x7f000001", "::1"])
@@ -62,6 +71,20 @@ def test_the_next_step_names_the_host() -> None:
     with pytest.raises(UnsafeTokenRealm) as caught:
         check_realm("https://auth.example/token", SECURE, ())
     assert "--token-host auth.example" in caught.value.next_step
+    assert caught.value.what.endswith("; none were sent")
+
+
+def test_what_a_run_has_changed_is_left_to_say() -> None:
+    request = Request("PUT", "https://reg.example/v2/", "reg.example", ())
+    away = {"location": "https://evil.test/"}
+    answer = Answer(307, away, (), request.url, io.BytesIO())
+    with pytest.raises(UnsafeRedirect, match="; nothing was sent there") as redirected:
+        redirect_target(request, answer, 0)
+    with pytest.raises(UnsafeUploadLocation, match="; nothing was sent there") as uploaded:
+        upload_location(answer, SECURE, "reg.example", ())
+    with pytest.raises(UnsafeRedirect, match="; nothing was asked there") as listed:
+        next_page(request.url, away["location"], "reg.example")
+    assert {one.value.changed for one in (redirected, uploaded, listed)} == {""}
 
 
 def test_without_credentials_a_token_server_elsewhere_may_be_asked() -> None:
