@@ -18,6 +18,30 @@ _PROGRESS = 1 << 20
 _FEW = 3
 
 
+@dataclass(slots=True)
+class _Course:
+    """How far a download has come: to ``position``, and at its last fault to ``mark``.
+
+    Since there was progress, ``skipped`` bytes came that were here already.
+    """
+
+    position: int
+    mark: int
+    skipped: int = 0
+
+    def has_gained(self) -> bool:
+        """Whether there was progress since the last fault.
+
+        Where each answer begins at the first byte, one that brings less than was repeated is
+        none: at a mebibyte an answer a blob would cost the square of its size.
+        """
+        gained = self.position - self.mark >= max(_PROGRESS, self.skipped)
+        self.mark = self.position
+        if gained:
+            self.skipped = 0
+        return gained
+
+
 @dataclass(frozen=True, slots=True)
 class Download:
     """One blob of ``size`` bytes, got by ``request``."""
@@ -35,27 +59,27 @@ class Download:
             RegistryError: it cannot be had.
 
         """
-        position = mark = offset
+        course = _Course(offset, offset)
         attempts = Attempts(self.patience)
-        while position < self.size:
+        while course.position < self.size:
             try:
-                for chunk in self._part(position):
-                    position += len(chunk)
+                for chunk in self._part(course):
+                    course.position += len(chunk)
                     yield chunk
             except Transient as fault:
-                if position - mark >= _PROGRESS:
+                if course.has_gained():
                     attempts.start_over()
-                mark = position
                 attempts.pause(fault)
 
-    def _part(self, position: int) -> Iterator[bytes]:
-        """As much as one answer brings, from ``position`` on."""
+    def _part(self, course: _Course) -> Iterator[bytes]:
+        """As much as one answer brings, from where the course is."""
+        position = course.position
         headers = {"Range": f"bytes={position}-"} if position else {}
         answer = self.exchange(
             replace(self.request, headers=headers, accepted=(200, 206, 404, 416))
         )
         try:
-            self._skip(answer, position - self._first(answer, position))
+            self._skip(answer, position - self._first(answer, position), course)
             yield from self._rest(answer, self.size - position)
         finally:
             answer.close()
@@ -85,9 +109,11 @@ class Download:
                 f"the registry's blob has {total} bytes, not {self.size}", where=self.request.where
             )
 
-    def _skip(self, answer: Answer, count: int) -> None:
+    def _skip(self, answer: Answer, count: int, course: _Course) -> None:
         while count:
-            count -= len(self._read(answer, count))
+            skipped = len(self._read(answer, count))
+            count -= skipped
+            course.skipped += skipped
 
     def _rest(self, answer: Answer, left: int) -> Iterator[bytes]:
         while left:

@@ -16,8 +16,10 @@ from typing import Any
 _PORTION = 1 << 20
 
 
-#: More than this no answer has beside its body, in bytes.
+#: More than this no answer has beside its body, in bytes,
 _FRAMING = 1 << 20
+#: and this for each byte of the body, which may come in a chunk of its own.
+_FRAMING_PER_BYTE = 16
 
 
 class TooSlow(TimeoutError):
@@ -36,8 +38,10 @@ class _PacedReader(io.RawIOBase):
     """
 
     filling = False
-    #: How many bytes may still be received; None for any number.
-    allowed: int | None = None
+    #: Whether there may be more than the body: it is no progress, and has an end.
+    framed = False
+    #: How many bytes may still be received while that is so.
+    allowed = _FRAMING
 
     def __init__(self, raw: io.RawIOBase, seconds: float, clock: Callable[[], float]) -> None:
         self._raw = raw
@@ -49,6 +53,11 @@ class _PacedReader(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def deliver(self, count: int) -> None:
+        """Take note of ``count`` bytes of the body found in what was framed."""
+        self.allowed += count * (1 + _FRAMING_PER_BYTE)
+        self._advance(count)
 
     def readinto(self, buffer: Any, /) -> int | None:  # noqa: ANN401 - any writable buffer
         if self._failure is not None:
@@ -75,16 +84,20 @@ class _PacedReader(io.RawIOBase):
         began = self._clock()
         count = self._raw.readinto(buffer)
         self._waited += self._clock() - began
-        self._received += count or 0
         if self._waited > self._seconds:
             raise TooSlow
+        if not self.framed:
+            self._advance(count or 0)
+            return count
+        self.allowed -= count or 0
+        if self.allowed < 0:
+            raise EndlessFraming
+        return count
+
+    def _advance(self, count: int) -> None:
+        self._received += count
         if self._received >= _PORTION:
             self._waited, self._received = 0.0, 0
-        if self.allowed is not None:
-            self.allowed -= count or 0
-            if self.allowed < 0:
-                raise EndlessFraming
-        return count
 
     def close(self) -> None:
         super().close()
@@ -94,7 +107,8 @@ class _PacedReader(io.RawIOBase):
 class PacedResponse(http.client.HTTPResponse):
     """An answer that ends in :class:`TooSlow` when it does not come forward.
 
-    ``seconds`` by ``clock`` may be spent waiting for each mebibyte, from the status line on.
+    ``seconds`` by ``clock`` may be spent waiting for each mebibyte of the body; what comes before
+    the body belongs to the first.
     """
 
     def __init__(
@@ -117,23 +131,35 @@ class PacedResponse(http.client.HTTPResponse):
             EndlessFraming: http.client takes any number of interim answers.
 
         """
-        self._paced.allowed = _FRAMING
+        self._paced.framed = True
         try:
             super().begin()
         finally:
-            self._paced.allowed = None
+            self._paced.framed = False
 
     def read1(self, n: int = -1) -> bytes:
         """Up to ``n`` bytes of the body; as many, where its length was declared.
 
         Raises:
-            EndlessFraming: http.client takes any number of trailers.
+            EndlessFraming: http.client takes chunks of any form, and any number of trailers.
 
         """
-        self._paced.filling = self.length is not None and not self.chunked
-        self._paced.allowed = n + _FRAMING if n >= 0 else None
+        if self.chunked:
+            return self._read_from_chunk(n if n >= 0 else _PORTION)
+        self._paced.filling = self.length is not None
         try:
             return super().read1(n)
         finally:
             self._paced.filling = False
-            self._paced.allowed = None
+
+    def _read_from_chunk(self, n: int) -> bytes:
+        self._paced.framed = True
+        # What is asked for may come in before it is delivered.
+        self._paced.allowed += n
+        try:
+            body = super().read1(n)
+        finally:
+            self._paced.allowed -= n
+            self._paced.framed = False
+        self._paced.deliver(len(body))
+        return body

@@ -90,6 +90,31 @@ def test_a_server_that_knows_no_ranges_is_read_from_the_start(proxy: FaultProxy)
     assert len(ranges(proxy)) == 2
 
 
+def know_no_ranges(proxy: FaultProxy, *mebibytes: int) -> None:
+    """Each answer begins at the first byte, and breaks off after so much."""
+    headers = {"Content-Length": str(SIZE), "Content-Range": None, "Connection": "close"}
+    for number, length in enumerate(mebibytes, 1):
+        whole = Rewrite(200, headers, CONTENT[: length << 20])
+        proxy.add(Rule(whole, "GET", "blobs", first=number))
+
+
+def test_sending_more_again_than_anew_is_no_progress(proxy: FaultProxy) -> None:
+    know_no_ranges(proxy, 1, 2, 3, 4, 5, 6)
+    with (
+        http_client(proxy.host, settings=settings_by(FakeClock(), attempts=3)) as client,
+        pytest.raises(RegistryUnavailable),
+    ):
+        list(client.blob_chunks("app", DIGEST, SIZE))
+    assert len(ranges(proxy)) == 4
+
+
+def test_sending_no_more_again_than_anew_is_progress(proxy: FaultProxy) -> None:
+    know_no_ranges(proxy, 1, 2, 4, 6)
+    with http_client(proxy.host, settings=settings_by(FakeClock(), attempts=2)) as client:
+        assert b"".join(client.blob_chunks("app", DIGEST, SIZE)) == CONTENT
+    assert len(ranges(proxy)) == 4
+
+
 def test_another_part_than_asked_is_not_taken(proxy: FaultProxy) -> None:
     wrong = Rewrite(206, {"Content-Range": f"bytes 5-{SIZE - 1}/{SIZE}"})
     proxy.add(Rule(wrong, "GET", "blobs", times=2))

@@ -231,8 +231,12 @@ def test_an_answer_that_drips_is_a_timeout(head: bytes) -> None:
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n",
             b"X-Trailer: 1\r\n" * 4096,
         ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            (b"3e8;" + b"x" * 60_000 + b"\r\n" + b" " * 1000 + b"\r\n") * 32,
+        ),
     ],
-    ids=["interim answers", "trailers"],
+    ids=["interim answers", "trailers", "chunks"],
 )
 def test_what_frames_an_answer_comes_to_its_end(head: bytes, drip: bytes) -> None:
     with (
