@@ -116,7 +116,7 @@ class Push:
         """Set the tags people know; the last thing that happens in the registry.
 
         Raises:
-            TagConflict: another client has set one since; nothing was set.
+            TagConflict: another client has set one since; no release tag was set.
             TagImmutable, RegistryIntegrity: a tag is not taken, or names something else after.
 
         """

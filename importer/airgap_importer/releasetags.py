@@ -102,7 +102,7 @@ class TagSetter:
         """Look at all tags once more, then set those that are due.
 
         Raises:
-            TagConflict: another client set one since the import began; nothing was set.
+            TagConflict: another client set one since the import began; none was set.
             TagImmutable: the registry does not let a tag be moved.
             RegistryIntegrity: a tag does not name what it was set to.
 
@@ -110,7 +110,7 @@ class TagSetter:
         try:
             due = tags.due(LenientLookup(self.target), self.jobs)
         except TagConflict as conflict:
-            conflict.explain(changed="the images are in the registry; no tag was set")
+            conflict.explain(changed="the images are in the registry; no release tag was set")
             raise
         try:
             for moved in (True, False):
@@ -131,7 +131,7 @@ class TagSetter:
             )
             if names
         ]
-        told = "; ".join(tags) or "no tag was set"
+        told = "; ".join(tags) or "no release tag was set"
         return f"the images are in the registry, {told}; the overlay was not changed"
 
     def _set(self, tag: DueTag) -> None:

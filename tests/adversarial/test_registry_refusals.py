@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from support.attaching import cosign_tag, signature_list
 from support.docker_registry import MakeRegistry, RegistryOptions
 from support.fault_proxy import FaultProxy, MakeProxy
 from support.faults import Answer, DropAfterCommit, Rewrite, Rule, redirect
-from support.gate import IMAGES, NAMESPACE, RELEASE_TAGS, Gate
+from support.gate import BUNDLE, IMAGES, NAMESPACE, RELEASE_TAGS, Gate
+from support.hostile import Draft, Key
 from support.images import make_image
-from support.journey import refused, succeeded
+from support.journey import deployment, refused, succeeded
 from support.meddling import MeddlingProxy
 from support.pushing import push_image
 from support.token_server import MakeTokenServer, TokenPolicy, TokenServer
@@ -194,7 +196,7 @@ class TestE23:
         push_image(gate.registry.host, f"{NAMESPACE}/four", "1", _OTHER)
         gate.proxy.add(Rule(self._IMMUTABLE, "PUT", f"/{NAMESPACE}/four/manifests/1$", times=None))
         done = gate.fails(23, "TagImmutable", run=lambda: gate.apply("--move-tags"), unseen=True)
-        assert "no tag was set" in done.err
+        assert "no release tag was set" in done.err
         gate.heals("--move-tags")
 
     def test_tell_what_was_set_before_one_was_refused(self, gate: Gate) -> None:
@@ -239,7 +241,7 @@ class TestAnswersToTags:
         gate.proxy.add(Rule(DropAfterCommit(), "PUT", _TAG, times=None))
         done = refused(gate.apply(), 20, "RegistryUnavailable")
         assert "tags that may be set are " in done.err
-        assert "no tag was set" not in done.err
+        assert "no release tag was set" not in done.err
         gate.heals()
 
 
@@ -259,7 +261,7 @@ class TestE24:
         proxy.meddle(lambda: self._steal(gate), "PUT", "/manifests/sha256")
         done = refused(gate.apply(), 23, "TagConflict")
         assert f"{NAMESPACE}/four:1 is {_OTHER.digest}" in done.err
-        assert "no tag was set" in done.err
+        assert "no release tag was set" in done.err
         tags = gate.registry.storage.all_tags()
         assert {key: digest for key, digest in tags.items() if key in RELEASE_TAGS} == {
             (f"{NAMESPACE}/four", "1"): _OTHER.digest
@@ -267,6 +269,29 @@ class TestE24:
         assert proxy.requests("PUT", _TAG) == []
         self._assert_nothing_done(gate)
         gate.heals("--move-tags")
+
+    def test_after_those_of_signatures_were_set(
+        self, meddled: tuple[Gate, MeddlingProxy], key: Key
+    ) -> None:
+        gate, proxy = meddled
+        app, signature = make_image([b"signed by its vendor"]), signature_list((b"payload", "c2ln"))
+        tag = cosign_tag(app)
+        entry = {
+            "root": signature.digest,
+            "mediaType": signature.media_type,
+            "subject": app.digest,
+            "tag": tag,
+            "kind": "signature",
+        }
+        name, files = "docker.io/team/four:1", {"app.yaml": deployment("web", "team/four:1")}
+        draft = Draft.with_attached({name: app}, files, {name: [entry]}, (signature,))
+        (gate.folder / BUNDLE).write_bytes(draft.pack(key))
+        proxy.meddle(lambda: self._steal(gate), "PUT", "/manifests/sha256")
+        done = refused(gate.apply(), 23, "TagConflict")
+        assert "the images are in the registry; no release tag was set" in done.err
+        tags = gate.registry.storage.all_tags()
+        assert tags[f"{NAMESPACE}/four", tag] == signature.digest
+        assert tags[f"{NAMESPACE}/four", "1"] == _OTHER.digest
 
     def test_of_an_import_that_may_move_tags(self, meddled: tuple[Gate, MeddlingProxy]) -> None:
         gate, proxy = meddled
