@@ -32,7 +32,7 @@ _TRIES = 3
 class BlobBody(Body):
     """The bytes of a blob, whose size and digest are proven before the last chunk is given.
 
-    ``proven`` says whether that was done: a registry may answer before it has all of them.
+    ``proven`` says whether the last reading came to that: a registry may answer before.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class BlobBody(Body):
                 pass
 
     def _proving(self) -> Iterator[bytes]:
+        self.proven = False
         yield from verified_chunks(self._source(), self.digest, len(self), self.where)
         self.proven = True
 

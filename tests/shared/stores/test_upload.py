@@ -318,6 +318,20 @@ def test_an_answer_that_comes_early_once_is_asked_again(
     assert registry.storage.blobs() == {str(Digest.of(content)): len(content)}
 
 
+def test_each_sending_has_to_come_to_its_end(
+    registry: DockerRegistry, make_proxy: MakeProxy
+) -> None:
+    content = bytes(64 << 20)
+    rules = [Rule(Answer(503), "PUT"), Rule(AnswerEarly(201), "PUT", first=2, times=None)]
+    with (
+        http_client(
+            make_proxy(registry.host, *rules).host, settings=settings_by(FakeClock())
+        ) as client,
+        pytest.raises((RegistryIntegrity, RegistryUnavailable)),
+    ):
+        client.push_blob("app", Digest.of(content), len(content), body_of(content))
+
+
 @pytest.mark.parametrize("content", [b"", b"x"])
 def test_a_blob_of_no_bytes_is_proven_too(
     registry: DockerRegistry, make_proxy: MakeProxy, content: bytes
