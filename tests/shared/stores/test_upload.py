@@ -289,7 +289,7 @@ def test_a_blob_is_not_stored_before_all_of_it_was_sent(
     registry: DockerRegistry, make_proxy: MakeProxy, fault: Action
 ) -> None:
     """Whatever the registry says: what was not sent was not proven to be what was signed."""
-    content = bytes(64 << 20)
+    content = bytes(16 << 20)
     opened = []
 
     def open_body() -> Iterator[bytes]:
@@ -311,7 +311,7 @@ def test_a_blob_is_not_stored_before_all_of_it_was_sent(
 def test_an_answer_that_comes_early_once_is_asked_again(
     registry: DockerRegistry, make_proxy: MakeProxy
 ) -> None:
-    content = bytes(64 << 20)
+    content = bytes(16 << 20)
     proxy = make_proxy(registry.host, Rule(AnswerEarly(201), "PUT"))
     with http_client(proxy.host, settings=settings_by(FakeClock())) as client:
         client.push_blob("app", Digest.of(content), len(content), body_of(content))
@@ -321,7 +321,7 @@ def test_an_answer_that_comes_early_once_is_asked_again(
 def test_each_sending_has_to_come_to_its_end(
     registry: DockerRegistry, make_proxy: MakeProxy
 ) -> None:
-    content = bytes(64 << 20)
+    content = bytes(16 << 20)
     rules = [Rule(Answer(503), "PUT"), Rule(AnswerEarly(201), "PUT", first=2, times=None)]
     with (
         http_client(
