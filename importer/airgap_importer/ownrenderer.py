@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import cast
 
 import yaml
 
@@ -19,9 +19,8 @@ from airgap_importer.patchtarget import PatchTarget
 from airgap_shared.errors import OverlayRefused
 from airgap_shared.kube.documents import load_objects
 from airgap_shared.kube.objects import KubeObject, ManifestFile
+from airgap_shared.kube.yamltext import LOADER
 
-#: Large applications have thousands of patches, and this one reads them much faster.
-_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _KNOWN = frozenset({"apiVersion", "kind", "bases", "resources", "images", "patchesJson6902"})
 
 
@@ -134,7 +133,7 @@ def _unshared(value: object) -> object:
 
 def _yaml(path: Path) -> object:
     try:
-        return cast(object, yaml.load(path.read_bytes(), _LOADER))  # noqa: S506 - a safe one
+        return cast(object, yaml.load(path.read_bytes(), LOADER))  # noqa: S506 - a safe one
     except yaml.YAMLError as error:
         raise OverlayRefused(f"not YAML: {error}", where=str(path)) from error
 

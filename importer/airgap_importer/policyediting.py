@@ -15,7 +15,7 @@ from airgap_shared.stores.policystore import (
     write_policy,
 )
 from airgap_shared.trust.policy import TrustPolicy
-from airgap_shared.trust.policyfile import compose_policy, parse_policy
+from airgap_shared.trust.policyfile import as_read
 from airgap_shared.trust.policyupdate import check_revocations
 
 
@@ -92,4 +92,4 @@ def _refuse_in_force(draft: Path, policy: Path) -> None:
 
 def _valid(policy: TrustPolicy, version: int, path: Path) -> TrustPolicy:
     """What every reader will make of it; refused here, rather than by the next command."""
-    return parse_policy(compose_policy(replace(policy, version=version)), str(path))
+    return as_read(replace(policy, version=version), str(path))

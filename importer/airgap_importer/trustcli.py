@@ -232,15 +232,14 @@ def sign(
         from airgap_shared.console.files import write_new_file
         from airgap_shared.stores.policystore import load_policy
         from airgap_shared.trust.envelope import PAYLOAD_TYPE, Envelope
-        from airgap_shared.trust.policyfile import compose_policy, parse_policy
+        from airgap_shared.trust.policyfile import as_read
         from airgap_shared.trust.policyupdate import compose_policy_statement
         from airgap_shared.trust.signing import countersign
         from airgap_shared.trust.unsealing import join_signatures
 
         signer = SignerOptions(key, passphrase_file, signer_cmd).signer()
-        policy = load_policy(draft)
-        # As it will be in force: longer than a draft that spares spaces.
-        parse_policy(compose_policy(policy), str(draft))
+        # What will be in force is longer than a draft that spares spaces.
+        policy = as_read(load_policy(draft), str(draft))
         earlier = TrustOptions(signatures=[add] if add else []).detached()
         unsigned = Envelope(PAYLOAD_TYPE, compose_policy_statement(policy), ())
         signed = countersign(join_signatures(unsigned, earlier), earlier, signer)

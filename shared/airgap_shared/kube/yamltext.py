@@ -33,7 +33,8 @@ MERGE_LIMIT = 1000
 NODE_LIMIT = 1_000_000
 DOCUMENT_LIMIT = 10_000
 
-_PARSER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: The fast one, where it was built.
+LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PARSERS_LIMIT: Final = "maximum nesting depth"
 _BOM = "\ufeff"
 _CORE = "tag:yaml.org,2002:"
@@ -171,7 +172,7 @@ class TreeBuilder:
 
     def _events(self, text: str) -> Iterator[Any]:
         try:
-            parser = _PARSER(text)
+            parser = LOADER(text)
             try:
                 while (event := parser.get_event()) is not None:
                     yield event

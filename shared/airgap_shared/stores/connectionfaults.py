@@ -17,11 +17,10 @@ from airgap_shared.errors import (
 from airgap_shared.stores.exchange import Request
 from airgap_shared.stores.pacing import EndlessFraming, TooSlow
 from airgap_shared.stores.redaction import readable
-from airgap_shared.stores.retrying import Transient
+from airgap_shared.stores.retrying import FEW, Transient
 
 #: What OpenSSL says, by version, when the other side answers in plain text.
 _PLAIN_TEXT = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
-_FEW = 3
 
 
 def translate(problem: Exception, request: Request) -> AirgapError | Transient:
@@ -34,12 +33,12 @@ def translate(problem: Exception, request: Request) -> AirgapError | Transient:
         if isinstance(cause, TimeoutError):
             slow = any(isinstance(one, TooSlow) for one in causes)
             what = "the registry sends too slowly" if slow else "the registry stopped answering"
-            return Transient(RegistryTimeout(what, where=request.where), tries=_FEW)
+            return Transient(RegistryTimeout(what, where=request.where), tries=FEW)
         if isinstance(cause, socket.gaierror):
             name = RegistryUnavailable(
                 f"the host name cannot be resolved: {cause.strerror}", where=request.where
             )
-            return Transient(name, tries=_FEW)
+            return Transient(name, tries=FEW)
     return Transient(RegistryUnavailable(_reason(causes), where=request.where))
 
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 
 from airgap_shared.errors import RegistryRejected, RegistryUnavailable, SizeMismatch
 from airgap_shared.stores.exchange import READ_SIZE, Answer, Request
-from airgap_shared.stores.retrying import Attempts, Transient
+from airgap_shared.stores.retrying import FEW, Attempts, Transient
 from airgap_shared.stores.settings import Patience
 
 _CONTENT_RANGE = re.compile(r"bytes +(?P<first>\d{1,19})-\d{1,19}/(?P<total>\d{1,19}|\*)")
 #: This much between two faults counts as progress; less might go on for ever.
 _PROGRESS = 1 << 20
-_FEW = 3
 
 
 @dataclass(slots=True)
@@ -99,7 +98,7 @@ class Download:
         match = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", "").strip())
         if match is None or int(match["first"]) != position:
             error = RegistryUnavailable("the registry sends another part than asked", where=where)
-            raise Transient(error, tries=_FEW)
+            raise Transient(error, tries=FEW)
         self._check_total(None if match["total"] == "*" else int(match["total"]))
         return position
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from airgap_shared.errors import DiskFull, Locked, OutputNotWritable, PolicyInvalid
 from airgap_shared.trust.policy import TrustPolicy
-from airgap_shared.trust.policyfile import POLICY_LIMIT, compose_policy, parse_policy
+from airgap_shared.trust.policyfile import POLICY_LIMIT, as_read, compose_policy, parse_policy
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: Nothing that a link, a pipe or a device could stand for.
@@ -89,8 +89,7 @@ class HeldPolicy:
             OutputNotWritable, DiskFull: it could not be written; the old one is in force.
 
         """
-        content = compose_policy(policy)
-        parse_policy(content, f"version {policy.version} of {self.path}")
+        content = compose_policy(as_read(policy, f"version {policy.version} of {self.path}"))
         with _translated(self.path):
             with _history(self.folder, self.path) as history:
                 _keep(history, f"{self.policy.version}.json", self.raw)

@@ -23,7 +23,7 @@ from airgap_shared.errors import (
 )
 from airgap_shared.stores.exchange import Answer, Request
 from airgap_shared.stores.redaction import Redactor
-from airgap_shared.stores.retrying import Transient, parse_retry_after
+from airgap_shared.stores.retrying import FEW, Transient, parse_retry_after
 
 ERROR_LIMIT = 64 * 1024
 _AGAIN = frozenset({408, 500, 502, 503, 504})
@@ -33,8 +33,6 @@ _DAMAGED = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
 _NO_SPACE = re.compile(r'"Err": 28\b|no space left', re.IGNORECASE)
 #: Amazon ECR of a password that was good for twelve hours.
 _ENDED = "authorization token has expired"
-#: Some refusals look like passing faults; after this many they are believed.
-_FEW = 3
 _FEWER = 2
 
 
@@ -105,7 +103,7 @@ def _passing(
         "validation.manifests.urls.allow",
         details=complaint.lines,
     )
-    return Transient(error, wait, _FEW)
+    return Transient(error, wait, FEW)
 
 
 def _judge_write(
@@ -115,7 +113,7 @@ def _judge_write(
     if complaint.codes & _LOST_UPLOAD and status in (400, 404):
         return Transient(RegistryUnavailable(f"{said}: it lost the upload", where=where))
     if status == 416:
-        return Transient(RegistryRejected(said, where=where), tries=_FEW)
+        return Transient(RegistryRejected(said, where=where), tries=FEW)
     if complaint.codes & _DAMAGED and status == 400:
         error = RegistryIntegrity(
             f"content was damaged on its way: {said}",

@@ -12,6 +12,8 @@ from airgap_shared.stores.settings import Patience
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
+#: Some refusals look like passing faults; after so many they are believed.
+FEW = 3
 
 
 class Transient(Exception):

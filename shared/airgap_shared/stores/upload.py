@@ -22,11 +22,9 @@ from airgap_shared.oci.digest import Digest, verified_chunks
 from airgap_shared.stores.endpoint import Endpoint
 from airgap_shared.stores.exchange import Access, Answer, Body, Request
 from airgap_shared.stores.origins import upload_location
-from airgap_shared.stores.retrying import Transient
+from airgap_shared.stores.retrying import FEW, Transient
 
 _log = logging.getLogger(__name__)
-#: How often a registry may answer too early.
-_TRIES = 3
 
 
 class BlobBody(Body):
@@ -109,7 +107,7 @@ class Uploads:
         answer.close()
         if not body.proven:
             early = "the registry says that it stored the blob before it had all of it"
-            raise Transient(RegistryIntegrity(early, where=where), tries=_TRIES)
+            raise Transient(RegistryIntegrity(early, where=where), tries=FEW)
         check_announced(answer, digest, where)
 
     def cancel_all(self, seconds: float) -> None:

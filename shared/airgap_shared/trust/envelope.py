@@ -15,11 +15,11 @@ from airgap_shared.trust.keys import PublicKey, Signer
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 ENVELOPE_LIMIT = 16 * 1024 * 1024
 #: It is read before any signature; an honest one has some hundred values.
-_JSON_SPACE = b" \t\r\n"
 ENVELOPE_VALUE_LIMIT = 1_000
 SIGNATURE_LIMIT = 16
 SIGNATURE_BYTES_LIMIT = 1024
 _WHERE = "signature envelope"
+_JSON_SPACE = b" \t\r\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,16 @@ def compose_policy(policy: TrustPolicy) -> bytes:
     return (json.dumps(policy_document(policy), indent=2, sort_keys=True) + "\n").encode("ascii")
 
 
+def as_read(policy: TrustPolicy, where: str) -> TrustPolicy:
+    """What every reader will make of a policy once it is written.
+
+    Raises:
+        PolicyInvalid: no reader would take it.
+
+    """
+    return parse_policy(compose_policy(policy), where)
+
+
 def policy_document(policy: TrustPolicy) -> dict[str, object]:
     """The document as values; what is at its default is left out, but for the lists."""
     document: dict[str, object] = {
