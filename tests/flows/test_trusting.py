@@ -19,7 +19,7 @@ from airgap_shared.trust.policyupdate import compose_policy_statement
 from airgap_shared.trust.privatekey import parse_private_key
 from airgap_shared.trust.signing import countersign
 from support.budget import budget
-from support.commands import Finished, Shell
+from support.commands import COUNTED, Finished, Shell
 from support.figures import Figure
 from support.in_process import run_here
 from support.journey import refused, succeeded, tree_of
@@ -558,7 +558,7 @@ class TestA21:
     def _strace(
         self, folder: Path, command: tuple[str, ...], *options: str
     ) -> subprocess.CompletedProcess[bytes]:
-        shell = Shell(folder)
+        shell = Shell(folder, COUNTED)
         return subprocess.run(
             ["strace", "-f", *options, *shell.command_line(*command)],
             cwd=folder,
